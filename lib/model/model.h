@@ -1,0 +1,131 @@
+/*
+ * model - model files: checkpoint containers (torchvision .pth in its zip and
+ * legacy forms, safetensors) to named tensors, tensors to a description of the
+ * detector, and back to the native file. A model file is hostile input: nothing
+ * in it is executed, every count and offset is checked before use.
+ * Networks are built from what is read here by graph/.
+ */
+#ifndef FRCNN_MODEL_H
+#define FRCNN_MODEL_H
+
+#include "base/base.h"
+
+/* ---- tensors and containers (checkpoint.c, zip.c, pickle.c, legacy.c, safetensors.c) --------------------------- */
+
+enum frcnn_dtype {
+	FRCNN_F32,
+	FRCNN_F16,
+	FRCNN_BF16,
+	FRCNN_F64,
+	FRCNN_I64,
+	FRCNN_I32,
+	FRCNN_I16,
+	FRCNN_I8,
+	FRCNN_U8,
+	FRCNN_BOOL
+};
+size_t frcnn_dtype_size(enum frcnn_dtype dtype);
+const char *frcnn_dtype_name(enum frcnn_dtype dtype); /* "F32", as safetensors spells it */
+
+#define FRCNN_MAX_DIMS 8
+
+struct frcnn_tensor {
+	const char *name; /* owned by the checkpoint; prefixes such as "module." taken off */
+	enum frcnn_dtype dtype;
+	int ndim;
+	int64_t shape[FRCNN_MAX_DIMS];
+	int64_t stride[FRCNN_MAX_DIMS]; /* in elements; every element reached lies inside the storage */
+	const uint8_t *data;            /* element [0,0,...]; may be unaligned */
+	int64_t elements;               /* product of shape */
+};
+
+enum frcnn_container { FRCNN_SAFETENSORS, FRCNN_PTH_ZIP, FRCNN_PTH_LEGACY };
+
+struct frcnn_checkpoint {
+	enum frcnn_container container;
+	struct frcnn_tensor *tensors; /* in byte order of names, names unique */
+	size_t ntensors;
+	char *metadata;     /* the JSON text under __metadata__.frcnn of a native file, or NULL */
+	char *provenance;   /* other __metadata__ as JSON text, or NULL */
+	char *note;         /* one line on a choice that was made (EMA weights beside the model's), or NULL */
+	char sha256[65];    /* of the file's bytes */
+	void *state;        /* private: mapping, arena */
+};
+
+/* weights_key NULL: wrappers are looked through and prefixes taken off (../design: model, state_dict,
+ * model_state_dict, net, nested; model wins over ema with a note). Checks each tensor against its storage, CRCs of a
+ * zip, overlaps and holes of safetensors. Errors name the path and the tensor. */
+int frcnn_checkpoint_open(const char *path, const char *weights_key, struct frcnn_checkpoint *out,
+                          struct frcnn_error *err);
+/* The same over bytes (borrowed until close), for tests and fuzzing; sha256 is left empty. */
+int frcnn_checkpoint_parse(const void *bytes, size_t size, const char *weights_key, struct frcnn_checkpoint *out,
+                           struct frcnn_error *err);
+void frcnn_checkpoint_close(struct frcnn_checkpoint *checkpoint);
+const struct frcnn_tensor *frcnn_checkpoint_find(const struct frcnn_checkpoint *checkpoint, const char *name);
+
+/* Copies a floating-point tensor, contiguous and row-major, as float32 into out (tensor->elements values). Non-finite
+ * values are FRCNN_EFORMAT naming the tensor; so is an integer dtype. */
+int frcnn_tensor_to_float(const struct frcnn_tensor *tensor, float *out, struct frcnn_error *err);
+
+/* ---- the description: what tensors cannot say (describe.c, metadata.c) ------------------------------------------ */
+
+enum frcnn_body { FRCNN_BODY_RESNET, FRCNN_BODY_MOBILENET_V3_LARGE };
+
+#define FRCNN_MAX_LEVELS 8
+#define FRCNN_MAX_ANCHORS 16 /* sizes or ratios of one level */
+
+struct frcnn_anchor_level {
+	int nsizes, nratios;
+	float sizes[FRCNN_MAX_ANCHORS];  /* pixels of the resized image */
+	float ratios[FRCNN_MAX_ANCHORS]; /* height / width */
+};
+
+struct frcnn_description {
+	/* from the tensors */
+	enum frcnn_body body;
+	int depth;                 /* ResNet: 18, 34, 50, 101, 152 */
+	bool v2;                   /* batch norm in FPN and box head, two RPN convolutions */
+	int nlabels;               /* background included */
+	int nlevels;               /* feature levels the RPN sees, "pool" included */
+	int anchors_per_cell;      /* what rpn.head.cls_logits implies */
+	/* from metadata, options, a known file, or torchvision's defaults */
+	char architecture[48];     /* "fasterrcnn_resnet50_fpn" */
+	char name[128];            /* metadata's name, else the file's stem */
+	char id[160];              /* name@sha12 */
+	int min_size, max_size;
+	float mean[3], std[3];
+	double bn_eps;
+	struct frcnn_anchor_level anchors[FRCNN_MAX_LEVELS];
+	int rpn_pre, rpn_post;
+	double rpn_nms, rpn_score;
+	double score, nms;
+	int max_dets;
+	char **label_names;        /* nlabels entries, [0] "background"; an entry may be NULL */
+	int64_t *label_categories; /* nlabels entries; [0] is 0 */
+};
+
+/* Fills *out from the checkpoint, its metadata, and options (may be NULL), in that order of precedence from weak to
+ * strong: torchvision's defaults, a known file's, metadata, options. path gives the name. The anchors must give
+ * anchors_per_cell on each level, otherwise FRCNN_EINVAL naming both numbers. */
+int frcnn_describe(const struct frcnn_checkpoint *checkpoint, const char *path,
+                   const struct frcnn_model_options *options, struct frcnn_description *out, struct frcnn_error *err);
+void frcnn_description_free(struct frcnn_description *description);
+
+/* JSON text for __metadata__.frcnn (records.md), without model digest. */
+int frcnn_metadata_write(const struct frcnn_description *description, struct frcnn_buffer *out,
+                         struct frcnn_error *err);
+
+/* An open model: what frcnn_model_open returns. */
+struct frcnn_model {
+	struct frcnn_checkpoint checkpoint;
+	struct frcnn_description description;
+};
+
+/* ---- writing (safetensors_write.c) --------------------------------------------------------------------------------- */
+
+/* Writes the native form atomically: the tensors under their names, floating ones as dtype (FRCNN_F32 or FRCNN_F16;
+ * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. */
+int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
+                            const char *metadata, struct frcnn_error *err);
+
+#endif
