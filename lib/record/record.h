@@ -1,0 +1,234 @@
+/*
+ * record - what a record means: detections, proposals and ground truth between
+ * text and structs. JSON Lines, COCO results, COCO datasets, CSV, label files,
+ * and the rules by which a record finds its image. frcnn-records(5) describes
+ * the forms. JSON's syntax lives in json/; what is done with a box (IoU, NMS,
+ * AP) does not live here, nor does anything that opens images or prints.
+ *
+ * Boxes here are COCO's: left, top, width, height in pixels of the original
+ * image. Ids are 64-bit and exact.
+ */
+#ifndef FRCNN_RECORD_H
+#define FRCNN_RECORD_H
+
+#include "base/base.h"
+
+/* ---- notices: what went on while reading, one line each ------------------------------------------------------ */
+
+enum frcnn_notice_kind {
+	FRCNN_NOTICE_WARNING, /* odd, but taken */
+	FRCNN_NOTICE_ERROR    /* something was left out; the rest goes through (the program ends 2) */
+};
+
+/* The library prints nothing: lines ("file:12: text", no newline) go to the caller's function. note NULL: dropped. */
+struct frcnn_notices {
+	void (*note)(void *context, enum frcnn_notice_kind kind, const char *line);
+	void *context;
+};
+
+/* ---- writing (write.c) ----------------------------------------------------------------------------------------- */
+
+enum frcnn_record_format { FRCNN_FORMAT_JSONL, FRCNN_FORMAT_COCO, FRCNN_FORMAT_CSV };
+
+/* "jsonl", "coco", "csv". False for any other word. */
+bool frcnn_record_format_parse(const char *word, enum frcnn_record_format *out);
+
+/* A label's category; name may be NULL. Names are UTF-8. */
+struct frcnn_category {
+	int64_t id;
+	const char *name;
+};
+
+/* What a record says of its image. */
+struct frcnn_record_image {
+	bool has_image_id;
+	int64_t image_id;
+	const char *file_name; /* bytes as the system has them; escaped reversibly in the record. NULL: left out */
+	int width, height;     /* of the original picture */
+	const char *model;     /* frcnn_model_id's; NULL: left out. Escaped as file names are */
+};
+
+struct frcnn_record_writer {
+	enum frcnn_record_format format;
+	bool proposals;                          /* records hold proposals (objectness) in place of detections */
+	const struct frcnn_category *categories; /* of label 0 .. ncategories - 1 (0: background, unused); not owned */
+	size_t ncategories;
+	bool any; /* COCO: an element was written (a program that resumes behind one sets it) */
+};
+
+/* Each appends to out and leaves it as it was when it fails; the caller decides when to write. Begin: "[" of COCO, the
+ * header of CSV, nothing for JSON Lines. One record a call, whole lines of text: JSON Lines one line (LF); COCO one
+ * line a detection, none without detections; CSV one line a detection (CRLF, as RFC 4180 has it), one with empty box
+ * fields for an image without. Bytes do not depend on what was written before but for `any`. COCO needs has_image_id
+ * and no proposals (FRCNN_EINVAL naming the file). Errors: a value that is not finite, a label outside the table,
+ * FRCNN_ENOMEM. bbox is x1, y1, x2 - x1, y2 - y1 in float32; numbers are the shortest text of their float32. */
+int frcnn_record_begin(struct frcnn_record_writer *writer, struct frcnn_buffer *out, struct frcnn_error *err);
+int frcnn_record_put(struct frcnn_record_writer *writer, struct frcnn_buffer *out,
+		     const struct frcnn_record_image *image, const struct frcnn_detections *detections,
+		     struct frcnn_error *err);
+int frcnn_record_end(struct frcnn_record_writer *writer, struct frcnn_buffer *out, struct frcnn_error *err);
+
+/* The image_id that a file name carries: its stem (base name without the last suffix) is all ASCII digits and fits
+ * int64 ("val/000000000139.jpg": 139). False: none. */
+bool frcnn_record_stem_id(const char *file_name, int64_t *id);
+
+/* ---- reading (read.c, item.c, sniff.c) -------------------------------------------------------------------------- */
+
+/* Told apart by content. */
+enum frcnn_record_form {
+	FRCNN_FORM_UNKNOWN,     /* nothing read yet, or an empty input */
+	FRCNN_FORM_JSONL,       /* one image a line */
+	FRCNN_FORM_COCO_ARRAY,  /* COCO results: one array */
+	FRCNN_FORM_COCO_LINES,  /* COCO results: one object a line */
+	FRCNN_FORM_COCO_DATASET /* images, annotations, categories: score 1 throughout */
+};
+
+/* One detection or proposal. Texts are spans of the input as it stands (a filter passes on what it did not compute):
+ * text is the whole object, so text with bbox_text or score_text replaced is the object with everything else kept. */
+struct frcnn_record_item {
+	double bbox[4];    /* left, top, width >= 0, height >= 0; finite */
+	float bbox_f32[4]; /* the same decimal text rounded once to float32 */
+	double score;      /* finite; of a proposal: objectness; of a dataset's annotation: 1 */
+	float score_f32;
+	bool has_category_id; /* of a detection, at least one of id and name is there; of a proposal, maybe neither */
+	bool crowd;           /* iscrowd of a dataset's annotation */
+	int64_t category_id;
+	const char *category; /* name or NULL */
+	size_t index;         /* of COCO forms: number in the input, from 0, in input order; else in the array */
+	size_t line;          /* of the input, from 1 */
+	struct frcnn_span text, bbox_text, score_text; /* score_text.data NULL: no such key */
+};
+
+/* A key that has no meaning here: decoded key and the value's text. Keys with a meaning are not listed. */
+struct frcnn_record_extra {
+	const char *key;
+	struct frcnn_span value;
+};
+
+/* One image. Everything belongs to the reader and lives until the next call on it. */
+struct frcnn_record {
+	bool has_image_id;
+	int64_t image_id;
+	const char *file_name; /* bytes, escapes undone, no NUL inside; NULL: absent (always in COCO results) */
+	int width, height;     /* 0: absent */
+	const char *model;     /* NULL: absent */
+	bool has_detections, has_proposals; /* the keys are there; at least one is */
+	struct frcnn_record_item *detections, *proposals;
+	size_t ndetections, nproposals;
+
+	/* JSON Lines only: the line without its line end, and the arrays in it. */
+	struct frcnn_span text, detections_text, proposals_text;
+	struct frcnn_record_extra *extras;
+	size_t nextras;
+	size_t line; /* where the image's line, or its first detection, is; from 1 */
+};
+
+struct frcnn_records;
+
+/* A line of JSON Lines may be this long (64 MiB); a longer one is an error and passed over. */
+#define FRCNN_RECORD_MAX_LINE ((size_t)64 << 20)
+
+/* name is the file's, for messages ("-" is written as "standard input"). The stream or text is borrowed until close; a
+ * stream is read up to its end, never sought. notices may be NULL. */
+int frcnn_records_open_stream(FILE *stream, const char *name, const struct frcnn_notices *notices,
+			      struct frcnn_records **out, struct frcnn_error *err);
+int frcnn_records_open_memory(const void *text, size_t size, const char *name, const struct frcnn_notices *notices,
+			      struct frcnn_records **out, struct frcnn_error *err);
+void frcnn_records_close(struct frcnn_records *records);
+
+/* 1: *out is the next image; 0: the end; < 0: one thing was wrong, *err says "file:line: what and where in it", and the
+ * caller counts it and goes on calling (after trouble that cannot be passed over, the next call returns 0).
+ *
+ * JSON Lines come line by line, a record as soon as its line is there; memory follows one line. The COCO forms are read
+ * whole before the first record comes: images in the order of their first result (of a dataset: of `images`, those
+ * without annotations too), detections in input order. Memory is the text (when it came from a stream) and 32 bytes a
+ * detection. A result, annotation or line that is wrong is one error; the others go through. */
+int frcnn_records_next(struct frcnn_records *records, const struct frcnn_record **out, struct frcnn_error *err);
+/* Settled by the first call of frcnn_records_next. */
+enum frcnn_record_form frcnn_records_form(const struct frcnn_records *records);
+
+/* ---- ground truth (coco.c) --------------------------------------------------------------------------------------- */
+
+/* A COCO instances file in columns; segmentations are passed over unbuilt. */
+struct frcnn_ground_truth {
+	size_t nimages; /* in file order; ids unique */
+	int64_t *image_ids;
+	const char **file_names; /* bytes, escapes undone; NULL: absent */
+	int *widths, *heights;   /* 0: absent */
+
+	size_t nannotations; /* in file order, those that are in order */
+	int64_t *annotation_ids;
+	size_t *annotation_images; /* index of the image */
+	int64_t *annotation_categories;
+	double *bboxes; /* 4 each: left, top, width >= 0, height >= 0; finite */
+	double *areas;  /* w * h where the file has none */
+	uint8_t *crowds;
+	/* Annotations of image i, in file order: by_image[first[i]] .. by_image[first[i + 1] - 1]. */
+	size_t *first, *by_image;
+
+	size_t ncategories; /* in file order; ids unique */
+	int64_t *category_ids;
+	const char **category_names; /* NULL: absent */
+
+	size_t errors; /* how many entries were left out, each named by a notice */
+	void *state;   /* private: names */
+};
+
+/* images_only: annotations are passed over (an image list). Every image needs an id; every annotation an id, image_id,
+ * category_id and bbox. An entry that is wrong is an error notice and left out; a file that is no JSON, or no dataset,
+ * is a failure. Warnings, one each with a count: iscrowd absent (0), area absent (w * h), zero-size boxes (the first is
+ * named), categories that the file lacks, duplicate annotation ids. name as for frcnn_records_open_*. text is not
+ * needed afterwards. */
+int frcnn_ground_truth_parse(const void *text, size_t size, const char *name, bool images_only,
+			     const struct frcnn_notices *notices, struct frcnn_ground_truth *out,
+			     struct frcnn_error *err);
+int frcnn_ground_truth_read(const char *path, bool images_only, const struct frcnn_notices *notices,
+			    struct frcnn_ground_truth *out, struct frcnn_error *err);
+void frcnn_ground_truth_free(struct frcnn_ground_truth *truth);
+/* Name of a category id, or NULL. */
+const char *frcnn_ground_truth_category(const struct frcnn_ground_truth *truth, int64_t category_id);
+
+/* ---- which image a record is about (join.c) ------------------------------------------------------------------------
+ */
+
+struct frcnn_join;
+
+/* The ground truth is borrowed until free. Safe to share between threads once made. */
+int frcnn_join_new(const struct frcnn_ground_truth *truth, struct frcnn_join **out, struct frcnn_error *err);
+void frcnn_join_free(struct frcnn_join *join);
+/* 1: *image is the index; 0: the ground truth has no such image; < 0: FRCNN_EFORMAT, file name and id name different
+ * images (an error naming both), or an ambiguous base name without an id that settles it. By file name (exact, then
+ * base name when unambiguous), then by id where either side has no file name. An id that is only the stem's digits
+ * never contradicts a name. file_name NULL: by id. */
+int frcnn_join_find(const struct frcnn_join *join, const char *file_name, bool has_image_id, int64_t image_id,
+		    size_t *image, struct frcnn_error *err);
+
+/* ---- label files (labels.c)
+ * ------------------------------------------------------------------------------------------ */
+
+/* Line i (from 1) names label i: names[i - 1]. */
+struct frcnn_labels {
+	char **names;
+	size_t count;
+};
+/* UTF-8, LF or CRLF, a BOM is skipped; an empty line, a NUL or a file without names is an error naming the line. Names
+ * keep their blanks. */
+int frcnn_labels_parse(const void *text, size_t size, struct frcnn_labels *out, struct frcnn_error *err);
+int frcnn_labels_read(const char *path, struct frcnn_labels *out, struct frcnn_error *err); /* messages name path */
+void frcnn_labels_free(struct frcnn_labels *labels);
+
+/* ---- private to this folder
+ * --------------------------------------------------------------------------------------------- */
+
+/* Exact map from ids to indices (ids.c). Zero-initialise. */
+struct frcnn_id_map {
+	int64_t *keys;
+	size_t *values; /* index + 1; 0: free slot */
+	size_t count, slots;
+};
+/* 1: inserted; 0: the id is there already (*value, if not NULL, is its index); FRCNN_ENOMEM. */
+int frcnn_id_map_add(struct frcnn_id_map *map, int64_t id, size_t index, size_t *value);
+bool frcnn_id_map_find(const struct frcnn_id_map *map, int64_t id, size_t *value);
+void frcnn_id_map_free(struct frcnn_id_map *map);
+
+#endif
