@@ -24,7 +24,8 @@ JSON_SRC =
 RECORD_SRC =
 IMAGE_SRC =
 MODEL_SRC =
-GRAPH_SRC =
+GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \
+	fuse.c shape.c memory_plan.c print.c)
 KERNELS_SRC =
 CPU_SRC =
 DETECT_SRC =

@@ -1,0 +1,337 @@
+/* Nodes made from a checkpoint's tensors, with every shape checked. */
+#include "graph/graph.h"
+
+#include <math.h>
+
+#define NAME_SIZE 160
+
+void frcnn_graph_free(struct frcnn_graph *graph)
+{
+	if (!graph)
+		return;
+	for (size_t i = 0; i < graph->nparams; i++) {
+		free(graph->params[i].weight);
+		free(graph->params[i].bias);
+	}
+	free(graph->params);
+	free(graph->nodes);
+	memset(graph, 0, sizeof *graph);
+}
+
+static int stick(struct frcnn_builder *b, int status)
+{
+	b->status = status;
+	return -1;
+}
+
+static int add_node(struct frcnn_builder *b, struct frcnn_node node)
+{
+	struct frcnn_graph *g = b->graph;
+	void *nodes = g->nodes;
+
+	if (b->status)
+		return -1;
+	if (frcnn_grow(&nodes, &g->capacity, g->count + 1, sizeof node))
+		return stick(b, frcnn_fail_nomem(b->err));
+	g->nodes = nodes;
+	g->nodes[g->count] = node;
+	return (int)g->count++;
+}
+
+static struct frcnn_node blank(enum frcnn_op op, int x, int y, int channels)
+{
+	return (struct frcnn_node){.op = op,
+				   .input = {x, y},
+				   .residual = -1,
+				   .params = -1,
+				   .kernel_h = 1,
+				   .kernel_w = 1,
+				   .stride = 1,
+				   .dilation = 1,
+				   .groups = 1,
+				   .channels = channels};
+}
+
+static int channels_of(const struct frcnn_builder *b, int x)
+{
+	return b->status ? 0 : b->graph->nodes[x].channels;
+}
+
+static int add_params(struct frcnn_builder *b, const char *name)
+{
+	struct frcnn_graph *g = b->graph;
+	void *params = g->params;
+
+	if (b->status)
+		return -1;
+	if (frcnn_grow(&params, &g->params_capacity, g->nparams + 1, sizeof *g->params))
+		return stick(b, frcnn_fail_nomem(b->err));
+	g->params = params;
+	memset(&g->params[g->nparams], 0, sizeof *g->params);
+	snprintf(g->params[g->nparams].name, sizeof g->params->name, "%s", name);
+	return (int)g->nparams++;
+}
+
+bool frcnn_build_has(const struct frcnn_builder *b, const char *format, ...)
+{
+	char name[NAME_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(name, sizeof name, format, args);
+	va_end(args);
+	return frcnn_checkpoint_find(b->checkpoint, name) != NULL;
+}
+
+static void shape_text(const int64_t *shape, int ndim, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (int i = 0; i < ndim && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? "," : "", (long long)shape[i]);
+}
+
+/* The tensor NAME.SUFFIX; a wanted dimension of -1 may be anything from 1 to 2^20. Marks it as used. */
+static const struct frcnn_tensor *take(struct frcnn_builder *b, const char *name, const char *suffix,
+				       const int64_t *shape, int ndim)
+{
+	char full[NAME_SIZE], want[96], have[192];
+	const struct frcnn_tensor *t;
+	bool fits;
+
+	if (b->status)
+		return NULL;
+	snprintf(full, sizeof full, "%s.%s", name, suffix);
+	t = frcnn_checkpoint_find(b->checkpoint, full);
+	if (!t) {
+		stick(b, frcnn_fail(b->err, FRCNN_EFORMAT, "missing tensor %s", full));
+		return NULL;
+	}
+	fits = t->ndim == ndim;
+	for (int i = 0; i < ndim && fits; i++)
+		fits = shape[i] < 0 ? t->shape[i] > 0 && t->shape[i] <= 1 << 20 : t->shape[i] == shape[i];
+	if (!fits) {
+		shape_text(shape, ndim, want, sizeof want);
+		shape_text(t->shape, t->ndim, have, sizeof have);
+		stick(b,
+		      frcnn_fail(b->err, FRCNN_EFORMAT, "tensor %s has shape [%s], expected [%s]", full, have, want));
+		return NULL;
+	}
+	b->used[t - b->checkpoint->tensors] = true;
+	return t;
+}
+
+static float *values(struct frcnn_builder *b, const struct frcnn_tensor *t)
+{
+	float *out;
+
+	if (b->status)
+		return NULL;
+	out = frcnn_alloc_aligned((size_t)t->elements, sizeof *out);
+	if (!out) {
+		stick(b, frcnn_fail_nomem(b->err));
+		return NULL;
+	}
+	b->status = frcnn_tensor_to_float(t, out, b->err);
+	return out;
+}
+
+int frcnn_build_input(struct frcnn_builder *b, int channels)
+{
+	return add_node(b, blank(FRCNN_OP_INPUT, -1, -1, channels));
+}
+
+/* Appends a convolution whose weights are the tensor NAME.weight of this shape; node holds the geometry. */
+static int conv(struct frcnn_builder *b, struct frcnn_node node, const char *name, const int64_t *shape, int ndim)
+{
+	const struct frcnn_tensor *t = take(b, name, "weight", shape, ndim);
+	struct frcnn_params *p;
+
+	node.params = add_params(b, name);
+	if (b->status)
+		return -1;
+	p = &b->graph->params[node.params];
+	node.channels = (int)t->shape[0];
+	p->weight = values(b, t);
+	if (frcnn_build_has(b, "%s.bias", name))
+		p->bias = values(b, take(b, name, "bias", (int64_t[]){node.channels}, 1));
+	return add_node(b, node);
+}
+
+int frcnn_build_conv(struct frcnn_builder *b, int x, const char *name, int kernel, int stride)
+{
+	struct frcnn_node node = blank(FRCNN_OP_CONV, x, -1, 0);
+
+	node.kernel_h = node.kernel_w = kernel;
+	node.stride = stride;
+	node.pad = kernel / 2;
+	return conv(b, node, name, (int64_t[]){-1, channels_of(b, x), kernel, kernel}, 4);
+}
+
+int frcnn_build_depthwise(struct frcnn_builder *b, int x, const char *name, int kernel, int stride)
+{
+	struct frcnn_node node = blank(FRCNN_OP_CONV, x, -1, 0);
+
+	node.kernel_h = node.kernel_w = kernel;
+	node.stride = stride;
+	node.pad = kernel / 2;
+	node.groups = channels_of(b, x);
+	return conv(b, node, name, (int64_t[]){channels_of(b, x), 1, kernel, kernel}, 4);
+}
+
+int frcnn_build_linear(struct frcnn_builder *b, int x, const char *name, int size)
+{
+	struct frcnn_node node = blank(FRCNN_OP_CONV, x, -1, 0);
+
+	node.kernel_h = node.kernel_w = size;
+	return conv(b, node, name, (int64_t[]){-1, (int64_t)channels_of(b, x) * size * size}, 2);
+}
+
+int frcnn_build_pair(struct frcnn_builder *b, int x, const char *first, const char *second, bool linear)
+{
+	const char *names[2] = {first, second};
+	const struct frcnn_tensor *weight[2], *bias[2];
+	struct frcnn_node node = blank(FRCNN_OP_CONV, x, -1, 0);
+	int64_t c = channels_of(b, x);
+	struct frcnn_params *p;
+	size_t k[2];
+
+	for (int i = 0; i < 2; i++) {
+		weight[i] = take(b, names[i], "weight", (int64_t[]){-1, c, 1, 1}, linear ? 2 : 4);
+		if (!weight[i])
+			return -1;
+		k[i] = (size_t)weight[i]->shape[0];
+		bias[i] = take(b, names[i], "bias", (int64_t[]){(int64_t)k[i]}, 1);
+	}
+	node.params = add_params(b, first);
+	if (b->status)
+		return -1;
+	p = &b->graph->params[node.params];
+	p->weight = frcnn_alloc_aligned((k[0] + k[1]) * (size_t)c, sizeof(float));
+	p->bias = frcnn_alloc_aligned(k[0] + k[1], sizeof(float));
+	if (!p->weight || !p->bias)
+		return stick(b, frcnn_fail_nomem(b->err));
+	for (int i = 0; i < 2 && !b->status; i++) {
+		size_t at = i ? k[0] : 0;
+
+		b->status = frcnn_tensor_to_float(weight[i], p->weight + at * (size_t)c, b->err);
+		if (!b->status)
+			b->status = frcnn_tensor_to_float(bias[i], p->bias + at, b->err);
+	}
+	node.channels = (int)(k[0] + k[1]);
+	return add_node(b, node);
+}
+
+int frcnn_build_batch_norm(struct frcnn_builder *b, int x, const char *name)
+{
+	static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
+	struct frcnn_node node = blank(FRCNN_OP_BATCH_NORM, x, -1, channels_of(b, x));
+	float *v[4] = {NULL};
+
+	for (int i = 0; i < 4 && !b->status; i++)
+		v[i] = values(b, take(b, name, parts[i], (int64_t[]){node.channels}, 1));
+	node.params = add_params(b, name);
+	for (int c = 0; c < node.channels && !b->status; c++) {
+		double var = (double)v[3][c] + b->description->bn_eps;
+		double scale = v[0][c] / sqrt(var);
+
+		if (!(var > 0)) {
+			stick(b, frcnn_fail(b->err, FRCNN_EFORMAT, "%s.running_var: channel %d has variance %g", name,
+					    c, v[3][c]));
+			break;
+		}
+		v[1][c] = (float)(v[1][c] - v[2][c] * scale);
+		v[0][c] = (float)scale;
+	}
+	if (b->status) {
+		free(v[0]);
+		free(v[1]);
+	} else {
+		b->graph->params[node.params].weight = v[0];
+		b->graph->params[node.params].bias = v[1];
+	}
+	free(v[2]);
+	free(v[3]);
+	return add_node(b, node);
+}
+
+int frcnn_build_activation(struct frcnn_builder *b, int x, enum frcnn_activation act)
+{
+	struct frcnn_node node = blank(FRCNN_OP_ACTIVATION, x, -1, channels_of(b, x));
+
+	node.act = act;
+	return add_node(b, node);
+}
+
+int frcnn_build_add(struct frcnn_builder *b, int x, int y)
+{
+	if (!b->status && channels_of(b, x) != channels_of(b, y))
+		return stick(b, frcnn_fail(b->err, FRCNN_EFORMAT, "tensors of %d and %d channels are added",
+					   channels_of(b, x), channels_of(b, y)));
+	return add_node(b, blank(FRCNN_OP_ADD, x, y, channels_of(b, x)));
+}
+
+int frcnn_build_mul(struct frcnn_builder *b, int x, int scale)
+{
+	if (!b->status && channels_of(b, x) != channels_of(b, scale))
+		return stick(b, frcnn_fail(b->err, FRCNN_EFORMAT, "%d channels are scaled by %d", channels_of(b, x),
+					   channels_of(b, scale)));
+	return add_node(b, blank(FRCNN_OP_MUL, x, scale, channels_of(b, x)));
+}
+
+int frcnn_build_max_pool(struct frcnn_builder *b, int x, int kernel, int stride)
+{
+	struct frcnn_node node = blank(FRCNN_OP_MAX_POOL, x, -1, channels_of(b, x));
+
+	node.kernel_h = node.kernel_w = kernel;
+	node.stride = stride;
+	node.pad = kernel / 2;
+	return add_node(b, node);
+}
+
+int frcnn_build_global_mean(struct frcnn_builder *b, int x)
+{
+	return add_node(b, blank(FRCNN_OP_GLOBAL_MEAN, x, -1, channels_of(b, x)));
+}
+
+int frcnn_build_upsample(struct frcnn_builder *b, int x, int like)
+{
+	return add_node(b, blank(FRCNN_OP_UPSAMPLE, x, like, channels_of(b, x)));
+}
+
+void frcnn_build_output(struct frcnn_builder *b, int x)
+{
+	if (!b->status)
+		b->graph->outputs[b->graph->noutputs++] = x;
+}
+
+int frcnn_build_repeat(struct frcnn_builder *b, int from, int first, int last, int x)
+{
+	int shift = b->status ? 0 : (int)b->graph->count - first;
+
+	for (int i = first; i <= last && !b->status; i++) {
+		struct frcnn_node node = b->graph->nodes[i];
+
+		for (int k = 0; k < 2; k++)
+			if (node.input[k] >= 0)
+				node.input[k] = node.input[k] == from ? x : node.input[k] + shift;
+		add_node(b, node);
+	}
+	return b->status ? -1 : last + shift;
+}
+
+int frcnn_graph_readers(const struct frcnn_graph *graph, int i)
+{
+	int n = 0;
+
+	for (size_t k = 0; k < graph->count; k++) {
+		const struct frcnn_node *node = &graph->nodes[k];
+
+		if (!node->dead)
+			n += (node->input[0] == i) + (node->input[1] == i) + (node->residual == i);
+	}
+	for (int k = 0; k < graph->noutputs; k++)
+		n += graph->outputs[k] == i;
+	return n;
+}
