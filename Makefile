@@ -1,22 +1,50 @@
 # Works as it is; ./configure writes config.mk, which overrides what stands here.
 # Everything built goes to $(BUILD).
+#
+#   make                 programs, libfrcnn.a, libfrcnn.so
+#   make check           unit tests, command-line tests, build tests, replay of the fuzz corpora
+#   make bench           benchmarks
+#   make install         to $(DESTDIR)$(PREFIX); make uninstall takes the same files away
+#   make fuzz            libFuzzer programs in $(BUILD)/fuzz (clang)
+#   make lint            the man pages
+#   make format          clang-format over all sources; format-check only looks
+#
+# Variables: CC, CFLAGS, LDFLAGS, BUILD, PREFIX, DESTDIR, WERROR=-Werror, SANITIZE=address,undefined
 
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC ?= cc
 CFLAGS ?= -O2 -g
 WERROR ?=
 SANITIZE ?=
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
 -include config.mk
 
 PACKAGES = libjpeg libpng zlib libcjson libcrypto
-PKG_CFLAGS ?= $(shell pkg-config --cflags $(PACKAGES))
-PKG_LIBS ?= $(shell pkg-config --libs $(PACKAGES))
+PKG_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null || echo -I/usr/include/cjson)
+PKG_LIBS ?= $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null || echo -ljpeg -lpng -lz -lcjson -lcrypto)
+HAVE_CRITERION ?= $(shell $(PKG_CONFIG) --exists criterion 2>/dev/null && echo yes || echo no)
+CRITERION_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags criterion 2>/dev/null)
+CRITERION_LIBS ?= $(shell $(PKG_CONFIG) --libs criterion 2>/dev/null || echo -lcriterion)
+ISA_X86 ?= $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),yes,no)
+ifeq ($(origin PKG_LIBS),file)
+# asked once, not at every use
+PKG_CFLAGS := $(PKG_CFLAGS)
+PKG_LIBS := $(PKG_LIBS)
+endif
+HAVE_CRITERION := $(HAVE_CRITERION)
+ISA_X86 := $(ISA_X86)
+
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -ffp-contract=off -fvisibility=hidden -fPIC \
 	-Ilib -Ibin $(PKG_CFLAGS) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LIBS = $(PKG_LIBS) -lpthread -lm
+
+# A kernel file is named after the instruction set that it alone is compiled for.
+ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86))
+ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
+	$(if $(filter %_avx512.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma)
 
 # One list a folder; a new file is one new word.
 BASE_SRC =
@@ -34,25 +62,153 @@ CLI_SRC =
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)
 PROGRAMS =
 UNIT_SRC =
+# tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS =
+BENCHES =
 
-LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
+# Sources of other machines' kernels stay out.
+LIB_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(if $(filter yes,$(ISA_X86)),$(LIB_SRC),$(filter-out lib/kernels/x86/%,$(LIB_SRC))))
 CLI_OBJ = $(CLI_SRC:%.c=$(BUILD)/%.o)
+UNIT_OBJ = $(UNIT_SRC:%.c=$(BUILD)/%.o)
+PROGRAM_FILES = $(PROGRAMS:%=$(BUILD)/bin/%)
+REPLAY_FILES = $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/replay_%)
+BENCH_FILES = $(BENCHES:%=$(BUILD)/tests/bench/%)
+UNIT_FILE = $(if $(filter yes,$(HAVE_CRITERION)),$(BUILD)/tests/unit_tests)
 
-all: $(PROGRAMS:%=$(BUILD)/bin/%)
+VERSION := $(shell sed -n 's/^\#define FRCNN_VERSION "\(.*\)"/\1/p' lib/frcnn.h)
+SOVERSION = 0
+SHARED = libfrcnn.so.$(VERSION)
 
-$(BUILD)/%.o: %.c
+all: $(PROGRAM_FILES) $(BUILD)/libfrcnn.a $(BUILD)/$(SHARED)
+
+# Holds the flags of the last build here; other flags build everything anew.
+$(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CRITERION_CFLAGS) / $(ALL_LDFLAGS) $(LIBS))
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/unit/%.o: tests/unit/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libfrcnn.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
+# Only what frcnn.h marks FRCNN_API is seen from outside.
+$(BUILD)/$(SHARED): $(LIB_OBJ)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libfrcnn.so.$(SOVERSION) -o $@ $^ $(LIBS)
+	@ln -sf $(SHARED) $(BUILD)/libfrcnn.so.$(SOVERSION)
+	@ln -sf $(SHARED) $(BUILD)/libfrcnn.so
+
+$(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# ---- tests ---------------------------------------------------------------
 
-.PHONY: all
+$(BUILD)/tests/unit_tests: $(UNIT_OBJ) $(CLI_OBJ) $(BUILD)/libfrcnn.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CRITERION_LIBS) $(LIBS)
+
+$(REPLAY_FILES): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libfrcnn.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# tests/run.sh runs each kind of test and adds them up.
+check: all $(UNIT_FILE) $(REPLAY_FILES)
+	@CC='$(CC)' MAKE='$(MAKE)' BUILD='$(BUILD)' SANITIZE='$(SANITIZE)' UNIT='$(UNIT_FILE)' \
+		PROGRAMS='$(PROGRAMS)' FUZZ_TARGETS='$(FUZZ_TARGETS)' sh tests/run.sh
+
+$(BENCH_FILES): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/bench_%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: all $(BENCH_FILES)
+	@set -e; for bench in $(BENCH_FILES); do echo "== $$bench"; $$bench; done
+
+# libFuzzer programs, a tree of objects of their own: make fuzz && build/fuzz/fuzz_json -max_total_time=60 tests/fuzz/corpus/json
+fuzz:
+	$(MAKE) CC=clang BUILD=$(BUILD)/fuzz SANITIZE=fuzzer-no-link,address,undefined \
+		CFLAGS='-O1 -g' $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
+
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libfrcnn.a
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# ---- upkeep --------------------------------------------------------------
+
+MAN_PAGES = $(wildcard man/*.[1-8])
+FORMATTED = $(shell find bin lib tests -name '*.[ch]')
+
+lint:
+	mandoc -T lint -W warning $(MAN_PAGES)
+
+format:
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+format-check:
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+
+clean:
+	rm -rf $(BUILD)
+
+# ---- installation --------------------------------------------------------
+
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DATADIR = $(PREFIX)/share/frcnn
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+SHARE_FILES = $(patsubst share/%,%,$(shell find share -type f ! -name '.*' | sort))
+INSTALL = install
+INSTALL_DATA = $(INSTALL) -m 644
+
+$(BUILD)/frcnn.pc: lib/frcnn.pc.in FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' -e 's|@PACKAGES@|$(PACKAGES)|' lib/frcnn.pc.in >$@
+
+install: all $(BUILD)/frcnn.pc
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)
+	$(INSTALL) -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	set -e; for program in $(PROGRAMS); do \
+		$(INSTALL) -m 755 $(BUILD)/bin/$$program $(DESTDIR)$(BINDIR)/$$program; \
+		$(INSTALL_DATA) completions/frcnn.bash $(DESTDIR)$(BASHDIR)/$$program; \
+		$(INSTALL_DATA) completions/frcnn.fish $(DESTDIR)$(FISHDIR)/$$program.fish; \
+	done
+	$(INSTALL_DATA) completions/_frcnn $(DESTDIR)$(ZSHDIR)/_frcnn
+	$(INSTALL_DATA) $(BUILD)/libfrcnn.a $(DESTDIR)$(LIBDIR)/libfrcnn.a
+	$(INSTALL) -m 755 $(BUILD)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
+	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libfrcnn.so.$(SOVERSION)
+	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/libfrcnn.so
+	$(INSTALL_DATA) $(BUILD)/frcnn.pc $(DESTDIR)$(LIBDIR)/pkgconfig/frcnn.pc
+	$(INSTALL_DATA) lib/frcnn.h $(DESTDIR)$(INCLUDEDIR)/frcnn.h
+	set -e; for page in $(notdir $(MAN_PAGES)); do \
+		$(INSTALL) -d $(DESTDIR)$(MANDIR)/man$${page##*.}; \
+		$(INSTALL_DATA) man/$$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; \
+	done
+	set -e; for file in $(SHARE_FILES); do \
+		$(INSTALL) -d "$$(dirname $(DESTDIR)$(DATADIR)/$$file)"; \
+		$(INSTALL_DATA) share/$$file $(DESTDIR)$(DATADIR)/$$file; \
+	done
+
+# Takes away what install put there, and of the folders only its own.
+uninstall:
+	set -e; for program in $(PROGRAMS); do \
+		rm -f $(DESTDIR)$(BINDIR)/$$program $(DESTDIR)$(BASHDIR)/$$program $(DESTDIR)$(FISHDIR)/$$program.fish; \
+	done
+	rm -f $(DESTDIR)$(ZSHDIR)/_frcnn $(DESTDIR)$(LIBDIR)/libfrcnn.a $(DESTDIR)$(LIBDIR)/pkgconfig/frcnn.pc
+	rm -f $(DESTDIR)$(LIBDIR)/$(SHARED) $(DESTDIR)$(LIBDIR)/libfrcnn.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libfrcnn.so
+	rm -f $(DESTDIR)$(INCLUDEDIR)/frcnn.h
+	set -e; for page in $(notdir $(MAN_PAGES)); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; done
+	set -e; for file in $(SHARE_FILES); do rm -f $(DESTDIR)$(DATADIR)/$$file; done
+	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir {} + ; fi
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
+	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
+
+.PHONY: all check bench fuzz lint format format-check clean install uninstall FORCE
 .SECONDARY:
