@@ -24,6 +24,8 @@
  * formatted text are written as \xNN. */
 int frcnn_fail(struct frcnn_error *err, int status, const char *format, ...) FRCNN_PRINTF(3, 4);
 int frcnn_fail_nomem(struct frcnn_error *err); /* "out of memory", FRCNN_ENOMEM */
+/* "PATH: no such file or directory": the system's reason for an errno code; FRCNN_EIO (FRCNN_ENOMEM for ENOMEM). */
+int frcnn_fail_errno(struct frcnn_error *err, const char *path, int code);
 
 /* ---- memory (memory.c) ------------------------------------------------- */
 
@@ -74,7 +76,8 @@ struct frcnn_file {
 	void *map;  /* private */
 	void *heap; /* private */
 };
-/* Errors name the path. max_size 0: no limit (for a regular file). A directory is an error. */
+/* Errors name the path. max_size 0: no limit for a regular file, 8 GiB for others. A directory is an error. A mapped
+ * file must not be truncated by others while it is open (SIGBUS); replacing it by rename is harmless. */
 int frcnn_file_open(const char *path, size_t max_size, struct frcnn_file *out, struct frcnn_error *err);
 void frcnn_file_close(struct frcnn_file *file);
 
@@ -85,15 +88,21 @@ struct frcnn_output {
 	char *path, *part; /* part NULL: written directly */
 };
 int frcnn_output_open(const char *path, struct frcnn_output *out, struct frcnn_error *err);
-int frcnn_output_commit(struct frcnn_output *output, struct frcnn_error *err); /* flush, fsync, close, rename */
-void frcnn_output_abort(struct frcnn_output *output);                          /* close, remove the part */
+/* Goes on with the part of an interrupted run: keeps its first offset bytes, drops the rest, writes on from there. */
+int frcnn_output_resume(const char *path, int64_t offset, struct frcnn_output *out, struct frcnn_error *err);
+/* Flush, fsync, rename, close: *output is zeroed. On failure it stays as it was, to be aborted or suspended. */
+int frcnn_output_commit(struct frcnn_output *output, struct frcnn_error *err);
+/* Flush and close, leaving the part for frcnn_output_resume. *output is zeroed, whatever the outcome. */
+int frcnn_output_suspend(struct frcnn_output *output, struct frcnn_error *err);
+/* Close, remove the part. Nothing happens to a zeroed (committed) output. */
+void frcnn_output_abort(struct frcnn_output *output);
 /* mkdir -p of the folders above path. */
 int frcnn_make_parents(const char *path, struct frcnn_error *err);
 
 /* ---- numbers (number.c) --------------------------------------------------- */
 
-/* Strict: the whole text must be one decimal number (no blanks, hex, inf, nan), correctly rounded, whatever the
- * locale. Return 0, or FRCNN_EINVAL (malformed) / FRCNN_ELIMIT (does not fit: out of range of int64; overflow to
+/* Strict: the whole text must be one decimal number ("-1", "+0.5", ".5", "5.", "1e-3"; no blanks, hex, inf, nan),
+ * correctly rounded, whatever the locale. Return 0, or FRCNN_EINVAL (malformed) / FRCNN_ELIMIT (does not fit: out of range of int64; overflow to
  * infinity). */
 int frcnn_parse_int64(const char *text, size_t size, int64_t *out);
 int frcnn_parse_double(const char *text, size_t size, double *out);
@@ -118,13 +127,16 @@ void frcnn_escape_bytes(struct frcnn_buffer *out, const char *bytes, size_t size
 void frcnn_unescape_bytes(struct frcnn_buffer *out, const char *text, size_t size);
 /* For messages: control characters and bytes that are not UTF-8 as \xNN. */
 void frcnn_printable(struct frcnn_buffer *out, const char *bytes, size_t size);
+/* The same for the first character (size > 0): returns how many bytes it takes, *length how many were written. */
+enum { FRCNN_PRINTABLE_MAX = 8 };
+size_t frcnn_printable_one(const char *bytes, size_t size, char out[FRCNN_PRINTABLE_MAX], size_t *length);
 
 /* ---- digest (digest.c) ------------------------------------------------------ */
 
 /* SHA-256 as 64 lower-case hex digits and a NUL. */
 int frcnn_sha256(const void *bytes, size_t size, char hex[65], struct frcnn_error *err);
 
-/* ---- time and threads (clock.c, pool.c) -------------------------------------- */
+/* ---- time and threads (clock.c, cores.c, pool.c) -------------------------------------- */
 
 double frcnn_seconds(void); /* monotonic */
 
