@@ -1,0 +1,359 @@
+/* The cpu backend: packed weights, a few plans, one arena, and the loop over nodes. */
+#include "cpu/cpu.h"
+
+#define MAX_PLANS 8
+
+/* Where everything lies for one input size. */
+struct plan {
+	int n, height, width;
+	int *heights, *widths; /* of each node */
+	size_t *offset;        /* of each node's value in the arena, in floats */
+	size_t arena;          /* floats */
+	uint64_t used;         /* for dropping the least recently used */
+};
+
+struct network {
+	struct frcnn_graph *graph;
+	const struct frcnn_kernels *kernels;
+	bool reference; /* every node by the plain C reference, on the caller's thread */
+	struct frcnn_pool *pool;
+	struct frcnn_packed *packed; /* one a params entry */
+	struct frcnn_scratch scratch;
+	float *arena;
+	size_t arena_floats;
+	struct plan plans[MAX_PLANS];
+	struct plan *plan;
+	uint64_t clock;
+	int n; /* of the last run */
+};
+
+static struct frcnn_conv geometry(const struct network *net, const struct plan *plan, int i)
+{
+	const struct frcnn_node *node = &net->graph->nodes[i];
+	const struct frcnn_node *x = &net->graph->nodes[node->input[0]];
+
+	return (struct frcnn_conv){
+	    .n = net->n,
+	    .height = plan ? plan->heights[node->input[0]] : 0,
+	    .width = plan ? plan->widths[node->input[0]] : 0,
+	    .channels = x->channels,
+	    .out_height = plan ? plan->heights[i] : 0,
+	    .out_width = plan ? plan->widths[i] : 0,
+	    .out_channels = node->channels,
+	    .kernel_h = node->kernel_h,
+	    .kernel_w = node->kernel_w,
+	    .stride = node->stride,
+	    .pad = node->pad,
+	    .dilation = node->dilation,
+	    .groups = node->groups,
+	    .weight = net->graph->params[node->params].weight,
+	    .bias = net->graph->params[node->params].bias,
+	    .act = (enum frcnn_gemm_act)node->act,
+	};
+}
+
+/* Depthwise kernels know neither dilation nor residual; other groupings have no kernel yet. */
+static bool has_kernel(const struct network *net, const struct frcnn_node *node)
+{
+	bool depthwise = node->groups > 1 && node->groups == node->channels &&
+			 node->groups == net->graph->nodes[node->input[0]].channels && node->dilation == 1 &&
+			 node->residual < 0;
+
+	return !net->reference && (node->groups == 1 || depthwise);
+}
+
+static void cpu_release(void *network)
+{
+	struct network *net = network;
+
+	if (!net)
+		return;
+	for (size_t i = 0; net->packed && i < net->graph->nparams; i++) {
+		free(net->packed[i].weight);
+		free(net->packed[i].bias);
+	}
+	free(net->packed);
+	for (int i = 0; net->scratch.block && i < net->scratch.workers; i++)
+		free(net->scratch.block[i]);
+	free(net->scratch.block);
+	for (int i = 0; i < MAX_PLANS; i++) {
+		free(net->plans[i].heights);
+		free(net->plans[i].widths);
+		free(net->plans[i].offset);
+	}
+	free(net->arena);
+	free(net);
+}
+
+static int pack_weights(struct network *net, struct frcnn_error *err)
+{
+	for (size_t i = 0; i < net->graph->count; i++) {
+		struct frcnn_node *node = &net->graph->nodes[i];
+		struct frcnn_conv conv;
+		struct frcnn_params *p;
+		int status;
+
+		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, node) ||
+		    net->packed[node->params].weight)
+			continue;
+		conv = geometry(net, NULL, (int)i);
+		p = &net->graph->params[node->params];
+		status = frcnn_conv_pack(net->kernels, &conv, net->pool, &net->packed[node->params], err);
+		if (status)
+			return status;
+		free(p->weight);
+		free(p->bias);
+		p->weight = p->bias = NULL;
+	}
+	return 0;
+}
+
+static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, struct frcnn_pool *pool, void **network,
+		       struct frcnn_error *err)
+{
+	struct network *net = frcnn_calloc(1, sizeof *net);
+	int status = 0;
+
+	if (!net)
+		return frcnn_fail_nomem(err);
+	net->graph = graph;
+	net->reference = cpu && !strcmp(cpu, "reference");
+	net->kernels = frcnn_kernels_get(net->reference ? "c" : cpu);
+	net->pool = pool;
+	net->scratch.workers = frcnn_pool_threads(pool);
+	if (!net->kernels) {
+		status =
+		    frcnn_fail(err, FRCNN_EINVAL, "kernel set \"%s\" is unknown or not for this machine, which has: %s",
+			       cpu, frcnn_cpu_available());
+		goto out;
+	}
+	net->scratch.floats = frcnn_conv_scratch(net->kernels);
+	net->packed = frcnn_calloc(graph->nparams, sizeof *net->packed);
+	net->scratch.block = frcnn_calloc((size_t)net->scratch.workers, sizeof *net->scratch.block);
+	if (!net->packed || !net->scratch.block) {
+		status = frcnn_fail_nomem(err);
+		goto out;
+	}
+	for (int i = 0; i < net->scratch.workers; i++) {
+		net->scratch.block[i] = frcnn_alloc_aligned(net->scratch.floats, sizeof(float));
+		if (!net->scratch.block[i]) {
+			status = frcnn_fail_nomem(err);
+			goto out;
+		}
+	}
+	status = pack_weights(net, err);
+out:
+	if (status) {
+		cpu_release(net);
+		return status;
+	}
+	*network = net;
+	return 0;
+}
+
+/* ---- plans -------------------------------------------------------------------- */
+
+static int lay_out(struct network *net, struct plan *plan, struct frcnn_error *err)
+{
+	const struct frcnn_graph *g = net->graph;
+	struct frcnn_lifetime *blocks = frcnn_calloc(g->count, sizeof *blocks);
+	int status = 0;
+
+	if (!blocks)
+		return frcnn_fail_nomem(err);
+	for (size_t i = 0; i < g->count; i++) {
+		const struct frcnn_node *node = &g->nodes[i];
+		int reads[3] = {node->input[0], node->input[1], node->residual};
+		size_t pixels, floats;
+
+		blocks[i].first = blocks[i].last = (int)i;
+		if (node->dead)
+			continue;
+		/* UPSAMPLE reads its second input's size only, but a longer life costs little. */
+		for (int k = 0; k < 3; k++)
+			if (reads[k] >= 0)
+				blocks[reads[k]].last = (int)i;
+		if (!frcnn_mul_size((size_t)node->height, (size_t)node->width, &pixels) ||
+		    !frcnn_mul_size(pixels, (size_t)node->channels, &floats) ||
+		    !frcnn_mul_size(floats, (size_t)plan->n, &floats) || floats > SIZE_MAX / 64) {
+			status = frcnn_fail(err, FRCNN_ELIMIT, "activations of %dx%dx%d do not fit the address space",
+					    node->channels, node->height, node->width);
+			goto out;
+		}
+		blocks[i].size = (floats + 15) / 16 * 16;
+		plan->heights[i] = node->height;
+		plan->widths[i] = node->width;
+	}
+	for (int k = 0; k < g->noutputs; k++)
+		blocks[g->outputs[k]].last = (int)g->count;
+	status = frcnn_graph_plan_memory(blocks, g->count, &plan->arena, err);
+	for (size_t i = 0; i < g->count; i++)
+		plan->offset[i] = blocks[i].offset;
+out:
+	free(blocks);
+	return status;
+}
+
+static int cpu_plan(void *network, int n, int height, int width, struct frcnn_error *err)
+{
+	struct network *net = network;
+	struct plan *plan = &net->plans[0];
+	int status;
+
+	net->clock++;
+	net->plan = NULL;
+	for (int i = 0; i < MAX_PLANS; i++) {
+		struct plan *p = &net->plans[i];
+
+		if (p->n == n && p->height == height && p->width == width) {
+			plan = p;
+			break;
+		}
+		if (p->used < plan->used)
+			plan = p;
+	}
+	if (plan->n != n || plan->height != height || plan->width != width) {
+		plan->n = 0;
+		if (!plan->offset) {
+			plan->heights = frcnn_calloc(net->graph->count, sizeof *plan->heights);
+			plan->widths = frcnn_calloc(net->graph->count, sizeof *plan->widths);
+			plan->offset = frcnn_calloc(net->graph->count, sizeof *plan->offset);
+			if (!plan->heights || !plan->widths || !plan->offset) {
+				free(plan->heights);
+				free(plan->widths);
+				free(plan->offset);
+				memset(plan, 0, sizeof *plan);
+				return frcnn_fail_nomem(err);
+			}
+		}
+		status = frcnn_graph_shape(net->graph, height, width, err);
+		if (status)
+			return status;
+		plan->n = n;
+		status = lay_out(net, plan, err);
+		if (status) {
+			plan->n = 0;
+			return status;
+		}
+		plan->height = height;
+		plan->width = width;
+	}
+	if (plan->arena > net->arena_floats) {
+		free(net->arena);
+		net->arena_floats = 0;
+		net->arena = frcnn_alloc_aligned(plan->arena, sizeof(float));
+		if (!net->arena)
+			return frcnn_fail(err, FRCNN_ENOMEM, "out of memory: %zu MB for activations",
+					  plan->arena * sizeof(float) >> 20);
+		net->arena_floats = plan->arena;
+	}
+	plan->used = net->clock;
+	net->plan = plan;
+	return 0;
+}
+
+static float *cpu_input(void *network)
+{
+	struct network *net = network;
+
+	return net->arena + net->plan->offset[0];
+}
+
+/* ---- running ---------------------------------------------------------------------- */
+
+static struct frcnn_map map_of(const struct network *net, int i)
+{
+	return (struct frcnn_map){net->n, net->plan->heights[i], net->plan->widths[i], net->graph->nodes[i].channels};
+}
+
+static void run_node(struct network *net, int i)
+{
+	const struct frcnn_node *node = &net->graph->nodes[i];
+	const struct plan *plan = net->plan;
+	struct frcnn_map out = map_of(net, i), in = map_of(net, node->input[0]);
+	float *y = net->arena + plan->offset[i];
+	const float *x = net->arena + plan->offset[node->input[0]];
+	const float *z = node->input[1] < 0 ? NULL : net->arena + plan->offset[node->input[1]];
+	struct frcnn_conv conv;
+	size_t floats = (size_t)out.n * (size_t)out.height * (size_t)out.width * (size_t)out.channels;
+
+	switch (node->op) {
+	case FRCNN_OP_CONV:
+		conv = geometry(net, plan, i);
+		if (node->residual >= 0)
+			conv.residual = net->arena + plan->offset[node->residual];
+		if (!has_kernel(net, node))
+			frcnn_conv_reference(&conv, x, y);
+		else if (node->groups > 1)
+			frcnn_depthwise_run(net->kernels, &conv, &net->packed[node->params], net->pool, x, y);
+		else
+			frcnn_conv_run(net->kernels, &conv, &net->packed[node->params], net->pool, &net->scratch, x, y);
+		break;
+	case FRCNN_OP_BATCH_NORM:
+		/* Only in a graph that was not folded: y = x * weight + bias. */
+		for (size_t p = 0, k = 0; p < floats; p++, k = k + 1 == (size_t)out.channels ? 0 : k + 1)
+			y[p] = x[p] * net->graph->params[node->params].weight[k] +
+			       net->graph->params[node->params].bias[k];
+		break;
+	case FRCNN_OP_ACTIVATION:
+		frcnn_add_run(net->kernels, floats, (enum frcnn_gemm_act)node->act, net->pool, x, NULL, y);
+		break;
+	case FRCNN_OP_ADD:
+		frcnn_add_run(net->kernels, floats, FRCNN_GEMM_NONE, net->pool, x, z, y);
+		break;
+	case FRCNN_OP_MUL:
+		frcnn_scale_run(net->kernels, in, net->pool, x, z, y);
+		break;
+	case FRCNN_OP_MAX_POOL:
+		frcnn_max_pool_run(net->kernels, in, out, node->kernel_h, node->stride, node->pad, net->pool, x, y);
+		break;
+	case FRCNN_OP_GLOBAL_MEAN:
+		frcnn_global_mean_run(in, net->pool, x, y);
+		break;
+	case FRCNN_OP_UPSAMPLE:
+		frcnn_upsample_run(in, out, net->pool, x, y);
+		break;
+	case FRCNN_OP_INPUT:
+		break;
+	}
+}
+
+static int cpu_run(void *network, int n, struct frcnn_error *err)
+{
+	struct network *net = network;
+
+	if (!net->plan || n < 0 || n > net->plan->n)
+		return frcnn_fail(err, FRCNN_EINVAL, "a run of %d inputs has no plan", n);
+	net->n = n;
+	for (int i = 1; i < (int)net->graph->count && n > 0; i++)
+		if (!net->graph->nodes[i].dead)
+			run_node(net, i);
+	return 0;
+}
+
+static struct frcnn_view cpu_output(void *network, int i)
+{
+	struct network *net = network;
+	int node = net->graph->outputs[i];
+
+	return (struct frcnn_view){net->arena + net->plan->offset[node], net->plan->heights[node],
+				   net->plan->widths[node], net->graph->nodes[node].channels};
+}
+
+static const char *cpu_kernels(void *network)
+{
+	struct network *net = network;
+
+	return net->reference ? "reference" : net->kernels->name;
+}
+
+const struct frcnn_backend frcnn_backend_cpu = {
+    .name = "cpu",
+    .prepare = cpu_prepare,
+    .release = cpu_release,
+    .plan = cpu_plan,
+    .input = cpu_input,
+    .run = cpu_run,
+    .output = cpu_output,
+    .kernels = cpu_kernels,
+};

@@ -1,0 +1,55 @@
+/*
+ * cpu - the backend that runs graphs on this machine's cores: NHWC
+ * activations in one planned arena, weights packed for the kernels' tiles,
+ * work split by shape alone, so that the bytes do not depend on the number of
+ * threads. Arithmetic lives in kernels/, networks in graph/.
+ */
+#ifndef FRCNN_CPU_H
+#define FRCNN_CPU_H
+
+#include "graph/backend.h"
+#include "kernels/kernels.h"
+
+/* Per-worker memory, grown when plans are made, never while running. */
+struct frcnn_scratch {
+	float **block; /* one a worker, 64-byte aligned */
+	size_t floats; /* size of each */
+	int workers;
+};
+
+/* ---- convolution as a packed matrix product (conv.c) --------------------------- */
+
+/* Weights (K, C, R, S) as panels of nr filters, each (R * S * C, nr), zero-padded; bias likewise (panels * nr). */
+struct frcnn_packed {
+	float *weight, *bias;
+};
+
+/* groups 1, or one filter a channel (weight then (R, S, C)). Other groupings stay as they are (reference). */
+int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
+		    struct frcnn_packed *out, struct frcnn_error *err);
+/* Floats of scratch a worker needs. */
+size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
+/* conv->weight and bias are not looked at but packed's. y may not alias x; residual may be y's own memory no more. */
+void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
+		    const struct frcnn_packed *packed, struct frcnn_pool *pool, const struct frcnn_scratch *scratch,
+		    const float *x, float *y);
+void frcnn_depthwise_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
+			 const struct frcnn_packed *packed, struct frcnn_pool *pool, const float *x, float *y);
+
+/* ---- everything else (pointwise.c): x (n, height, width, channels) ------------------ */
+
+struct frcnn_map {
+	int n, height, width, channels;
+};
+void frcnn_max_pool_run(const struct frcnn_kernels *kernels, struct frcnn_map in, struct frcnn_map out, int kernel,
+			int stride, int pad, struct frcnn_pool *pool, const float *x, float *y);
+void frcnn_upsample_run(struct frcnn_map in, struct frcnn_map out, struct frcnn_pool *pool, const float *x, float *y);
+void frcnn_add_run(const struct frcnn_kernels *kernels, size_t n, enum frcnn_gemm_act act, struct frcnn_pool *pool,
+		   const float *x, const float *residual, float *y);
+/* scale (n, channels) */
+void frcnn_scale_run(const struct frcnn_kernels *kernels, struct frcnn_map in, struct frcnn_pool *pool, const float *x,
+		     const float *scale, float *y);
+/* y (n, channels), summed in double, row by row */
+void frcnn_global_mean_run(struct frcnn_map in, struct frcnn_pool *pool, const float *x, float *y);
+
+#endif

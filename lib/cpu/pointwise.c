@@ -1,0 +1,148 @@
+/* Pooling, upsampling, sums, channel scales, means: memory-bound work, split by rows. */
+#include "cpu/cpu.h"
+
+#define CHUNK 16384 /* floats of one task of an elementwise operator */
+
+struct map_job {
+	const struct frcnn_kernels *kernels;
+	struct frcnn_map in, out;
+	int kernel, stride, pad;
+	const float *x, *z;
+	float *y;
+	size_t n;
+	enum frcnn_gemm_act act;
+};
+
+static size_t row_floats(struct frcnn_map map)
+{
+	return (size_t)map.width * (size_t)map.channels;
+}
+
+static void max_pool_task(void *context, size_t index, int worker)
+{
+	const struct map_job *job = context;
+	size_t c = (size_t)job->in.channels, n = index / (size_t)job->out.height;
+	int oy = (int)(index % (size_t)job->out.height);
+	const float *image = job->x + n * (size_t)job->in.height * row_floats(job->in);
+	float *y = job->y + index * row_floats(job->out);
+
+	(void)worker;
+	for (int ox = 0; ox < job->out.width; ox++, y += c) {
+		bool first = true;
+
+		for (int r = 0; r < job->kernel; r++) {
+			for (int s = 0; s < job->kernel; s++) {
+				int iy = oy * job->stride - job->pad + r, ix = ox * job->stride - job->pad + s;
+				const float *x = image + ((ptrdiff_t)iy * job->in.width + ix) * (ptrdiff_t)c;
+
+				if (iy < 0 || iy >= job->in.height || ix < 0 || ix >= job->in.width)
+					continue;
+				if (first)
+					memcpy(y, x, c * sizeof *y);
+				else
+					job->kernels->max_into(y, x, c);
+				first = false;
+			}
+		}
+	}
+}
+
+void frcnn_max_pool_run(const struct frcnn_kernels *kernels, struct frcnn_map in, struct frcnn_map out, int kernel,
+			int stride, int pad, struct frcnn_pool *pool, const float *x, float *y)
+{
+	struct map_job job = {.kernels = kernels, .in = in, .out = out, .kernel = kernel, .stride = stride, .pad = pad};
+
+	job.x = x;
+	job.y = y;
+	frcnn_pool_run(pool, (size_t)out.n * (size_t)out.height, max_pool_task, &job);
+}
+
+/* torch's nearest: floor(i * in / out), the ratio in float32. */
+static int nearest(int i, int in, int out)
+{
+	int at = (int)((float)i * ((float)in / (float)out));
+
+	return at < in - 1 ? at : in - 1;
+}
+
+static void upsample_task(void *context, size_t index, int worker)
+{
+	const struct map_job *job = context;
+	size_t c = (size_t)job->in.channels, n = index / (size_t)job->out.height;
+	int iy = nearest((int)(index % (size_t)job->out.height), job->in.height, job->out.height);
+	const float *row = job->x + (n * (size_t)job->in.height + (size_t)iy) * row_floats(job->in);
+	float *y = job->y + index * row_floats(job->out);
+
+	(void)worker;
+	for (int ox = 0; ox < job->out.width; ox++)
+		memcpy(y + (size_t)ox * c, row + (size_t)nearest(ox, job->in.width, job->out.width) * c, c * sizeof *y);
+}
+
+void frcnn_upsample_run(struct frcnn_map in, struct frcnn_map out, struct frcnn_pool *pool, const float *x, float *y)
+{
+	struct map_job job = {.in = in, .out = out, .x = x, .y = y};
+
+	frcnn_pool_run(pool, (size_t)out.n * (size_t)out.height, upsample_task, &job);
+}
+
+static void add_task(void *context, size_t index, int worker)
+{
+	const struct map_job *job = context;
+	size_t at = index * CHUNK, n = job->n - at < CHUNK ? job->n - at : CHUNK;
+
+	(void)worker;
+	job->kernels->add_act(job->y + at, job->x + at, job->z ? job->z + at : NULL, n, job->act);
+}
+
+void frcnn_add_run(const struct frcnn_kernels *kernels, size_t n, enum frcnn_gemm_act act, struct frcnn_pool *pool,
+		   const float *x, const float *residual, float *y)
+{
+	struct map_job job = {.kernels = kernels, .x = x, .z = residual, .y = y, .n = n, .act = act};
+
+	frcnn_pool_run(pool, (n + CHUNK - 1) / CHUNK, add_task, &job);
+}
+
+static void scale_task(void *context, size_t index, int worker)
+{
+	const struct map_job *job = context;
+	size_t n = index / (size_t)job->in.height, at = index * row_floats(job->in), c = (size_t)job->in.channels;
+
+	(void)worker;
+	job->kernels->scale_channels(job->y + at, job->x + at, job->z + n * c, (size_t)job->in.width, c);
+}
+
+void frcnn_scale_run(const struct frcnn_kernels *kernels, struct frcnn_map in, struct frcnn_pool *pool, const float *x,
+		     const float *scale, float *y)
+{
+	struct map_job job = {.kernels = kernels, .in = in, .x = x, .z = scale, .y = y};
+
+	frcnn_pool_run(pool, (size_t)in.n * (size_t)in.height, scale_task, &job);
+}
+
+#define MEAN_CHANNELS 64
+
+static void mean_task(void *context, size_t index, int worker)
+{
+	const struct map_job *job = context;
+	size_t c = (size_t)job->in.channels, slices = (c + MEAN_CHANNELS - 1) / MEAN_CHANNELS;
+	size_t n = index / slices, from = index % slices * MEAN_CHANNELS;
+	size_t count = c - from < MEAN_CHANNELS ? c - from : MEAN_CHANNELS;
+	size_t pixels = (size_t)job->in.height * (size_t)job->in.width;
+	const float *x = job->x + n * pixels * c + from;
+	double sum[MEAN_CHANNELS] = {0};
+
+	(void)worker;
+	for (size_t p = 0; p < pixels; p++, x += c)
+		for (size_t i = 0; i < count; i++)
+			sum[i] += x[i];
+	for (size_t i = 0; i < count; i++)
+		job->y[n * c + from + i] = (float)(sum[i] / (double)pixels);
+}
+
+void frcnn_global_mean_run(struct frcnn_map in, struct frcnn_pool *pool, const float *x, float *y)
+{
+	struct map_job job = {.in = in, .x = x, .y = y};
+	size_t slices = ((size_t)in.channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS;
+
+	frcnn_pool_run(pool, (size_t)in.n * slices, mean_task, &job);
+}

@@ -1,0 +1,38 @@
+/*
+ * What runs a graph. A backend prepares a graph once (packs its weights), plans
+ * it per input size (lays out memory), and runs plans without touching an
+ * allocator. Layouts, packed weights and tiles are its private affair; at the
+ * border activations are NHWC float32 on the host.
+ */
+#ifndef FRCNN_BACKEND_H
+#define FRCNN_BACKEND_H
+
+#include "graph/graph.h"
+
+/* One output: data (N, height, width, channels), valid until the next run. */
+struct frcnn_view {
+	const float *data;
+	int height, width, channels;
+};
+
+struct frcnn_backend {
+	const char *name;
+	/* Takes the graph's weights over (they may be freed as they are packed); the graph's nodes must stay. cpu: a
+	 * kernel set's name, NULL the best. pool is borrowed until release, NULL runs on the caller. */
+	int (*prepare)(struct frcnn_graph *graph, const char *cpu, struct frcnn_pool *pool, void **network,
+		       struct frcnn_error *err);
+	void (*release)(void *network);
+	/* Lays out an input of (n, height, width), n the most that run will be given; kept for the last few sizes. */
+	int (*plan)(void *network, int n, int height, int width, struct frcnn_error *err);
+	/* Where the input of the current plan is written: (n, height, width, channels). */
+	float *(*input)(void *network);
+	/* Runs the current plan on the first n images of the input. */
+	int (*run)(void *network, int n, struct frcnn_error *err);
+	struct frcnn_view (*output)(void *network, int i);
+	/* Name of the kernel set in force. */
+	const char *(*kernels)(void *network);
+};
+
+extern const struct frcnn_backend frcnn_backend_cpu;
+
+#endif

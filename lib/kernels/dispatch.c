@@ -1,0 +1,88 @@
+/* Which tables this machine can run: CPUID, and the registers that the system saves (XCR0). */
+#include "kernels/kernels.h"
+
+#include "frcnn.h"
+
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#define FRCNN_X86 1
+#include <cpuid.h>
+
+static uint64_t saved_state(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (uint64_t)high << 32 | low;
+}
+
+static bool has_avx2(void)
+{
+	unsigned a, b, c, d;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d))
+		return false;
+	/* FMA, OSXSAVE, AVX, F16C; XMM and YMM state saved */
+	if ((c & (1u << 12 | 1u << 27 | 1u << 28 | 1u << 29)) != (1u << 12 | 1u << 27 | 1u << 28 | 1u << 29))
+		return false;
+	if ((saved_state() & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return false;
+	return b & 1u << 5;
+}
+
+static bool has_avx512(void)
+{
+	unsigned a, b, c, d;
+
+	/* F, DQ, BW, VL; opmask and ZMM state saved */
+	return has_avx2() && (saved_state() & 0xe6) == 0xe6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+	       (b & (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31)) == (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
+}
+#endif
+
+static bool always(void)
+{
+	return true;
+}
+
+static const struct {
+	const struct frcnn_kernels *table;
+	bool (*runs)(void);
+} tables[] = {
+#ifdef FRCNN_X86
+    {&frcnn_kernels_avx512, has_avx512},
+    {&frcnn_kernels_avx2, has_avx2},
+#endif
+    {&frcnn_kernels_c, always},
+};
+
+const struct frcnn_kernels *frcnn_kernels_list(int i)
+{
+	for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++)
+		if (tables[k].runs() && i-- == 0)
+			return tables[k].table;
+	return NULL;
+}
+
+const struct frcnn_kernels *frcnn_kernels_get(const char *name)
+{
+	const struct frcnn_kernels *table;
+
+	for (int i = 0; (table = frcnn_kernels_list(i)); i++)
+		if (!name || !strcmp(name, table->name))
+			return table;
+	return NULL;
+}
+
+const char *frcnn_cpu_available(void)
+{
+	switch (frcnn_kernels_list(2) ? 3 : frcnn_kernels_list(1) ? 2 : 1) {
+	case 3:
+		return "avx512 avx2 c reference";
+	case 2:
+		return "avx2 c reference";
+	default:
+		return "c reference";
+	}
+}
