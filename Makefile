@@ -52,7 +52,7 @@ ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
 JSON_SRC =
 RECORD_SRC =
-IMAGE_SRC =
+IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
 MODEL_SRC =
 GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \
 	fuse.c shape.c memory_plan.c print.c)
