@@ -3,7 +3,7 @@
 
 static int conv_bn(struct frcnn_builder *b, int x, const char *name, int kernel, int stride, bool depthwise)
 {
-	char part[96];
+	char part[128];
 
 	snprintf(part, sizeof part, "%s.0", name);
 	x = depthwise ? frcnn_build_depthwise(b, x, part, kernel, stride)
@@ -14,7 +14,7 @@ static int conv_bn(struct frcnn_builder *b, int x, const char *name, int kernel,
 
 static int squeeze_excite(struct frcnn_builder *b, int x, const char *name)
 {
-	char part[96];
+	char part[128];
 	int s = frcnn_build_global_mean(b, x);
 
 	snprintf(part, sizeof part, "%s.fc1", name);
