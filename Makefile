@@ -50,7 +50,7 @@ ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
-JSON_SRC =
+JSON_SRC = lib/json/reader.c lib/json/writer.c
 RECORD_SRC =
 IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
 MODEL_SRC =
@@ -70,8 +70,7 @@ UNIT_SRC =
 FUZZ_TARGETS =
 BENCHES =
 
-# Sources of other machines' kernels stay out.
-LIB_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(if $(filter yes,$(ISA_X86)),$(LIB_SRC),$(filter-out lib/kernels/x86/%,$(LIB_SRC))))
+LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ = $(CLI_SRC:%.c=$(BUILD)/%.o)
 UNIT_OBJ = $(UNIT_SRC:%.c=$(BUILD)/%.o)
 PROGRAM_FILES = $(PROGRAMS:%=$(BUILD)/bin/%)

@@ -105,6 +105,8 @@ int frcnn_make_parents(const char *path, struct frcnn_error *err);
  * correctly rounded, whatever the locale. Return 0, or FRCNN_EINVAL (malformed) / FRCNN_ELIMIT (does not fit: out of range of int64; overflow to
  * infinity). */
 int frcnn_parse_int64(const char *text, size_t size, int64_t *out);
+/* An integer also when it is written 1.0 or 12e2, exactly; 1.5 is FRCNN_EINVAL. */
+int frcnn_parse_exact_int64(const char *text, size_t size, int64_t *out);
 int frcnn_parse_double(const char *text, size_t size, double *out);
 int frcnn_parse_float(const char *text, size_t size, float *out); /* rounded once, text -> float32 */
 

@@ -209,6 +209,44 @@ int frcnn_parse_int64(const char *text, size_t size, int64_t *out)
 	return 0;
 }
 
+int frcnn_parse_exact_int64(const char *text, size_t size, int64_t *out)
+{
+	struct decimal d;
+	if (!scan(text, size, &d))
+		return FRCNN_EINVAL;
+	/* Zeros at the end belong to the exponent: 1.00 is 1e0, 1200 is 12e2. */
+	const char *last = d.digits_end;
+	size_t significant = d.significant;
+	int64_t exponent = d.exponent;
+	for (; significant > 0 && (last[-1] == '0' || last[-1] == '.'); last--) {
+		if (last[-1] == '0') {
+			significant--;
+			exponent++;
+		}
+	}
+	if (significant == 0) {
+		*out = 0;
+		return 0;
+	}
+	if (exponent < 0)
+		return FRCNN_EINVAL;
+	if (significant > 19)
+		return FRCNN_ELIMIT;
+	uint64_t value = 0, limit = d.negative ? UINT64_C(1) << 63 : INT64_MAX;
+	for (const char *at = d.digits; at < last; at++) {
+		if (*at != '.')
+			value = value * 10 + (uint64_t)(*at - '0');
+	}
+	for (; exponent > 0; exponent--) {
+		if (__builtin_mul_overflow(value, 10, &value))
+			return FRCNN_ELIMIT;
+	}
+	if (value > limit)
+		return FRCNN_ELIMIT;
+	*out = d.negative ? (int64_t)(0 - value) : (int64_t)value;
+	return 0;
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 /* Lays digits d1 d2 ... dn (value d1.d2...dn * 10^exponent) out as JSON: plain between 1e-4 and 1e16, else with an

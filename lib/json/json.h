@@ -33,7 +33,7 @@ struct frcnn_json {
 	size_t first_line;           /* number of the first line, for messages; 1 unless set by the caller */
 	int depth;
 	bool python_nan;             /* take Python's NaN, Infinity, -Infinity as numbers */
-	uint8_t state;               /* private: what may come next */
+	bool first;                  /* private: an object or array was entered, nothing of it read */
 };
 
 /* text is borrowed and must outlive the reader. */
@@ -51,7 +51,7 @@ int frcnn_json_next_key(struct frcnn_json *json, struct frcnn_span *key);
 int frcnn_json_enter_array(struct frcnn_json *json);
 int frcnn_json_next_element(struct frcnn_json *json);
 
-/* Values; a value of another type is FRCNN_EFORMAT ("expected a string, found a number"). */
+/* Values; a value of another type, or a number out of range, is FRCNN_EFORMAT ("expected a string, found a number"). */
 int frcnn_json_string(struct frcnn_json *json, struct frcnn_span *out); /* decoded, valid until the next call */
 int frcnn_json_number(struct frcnn_json *json, struct frcnn_span *out); /* the number's own text, in place */
 int frcnn_json_double(struct frcnn_json *json, double *out);
@@ -80,8 +80,8 @@ void frcnn_json_end_array(struct frcnn_json_writer *w);
 void frcnn_json_key(struct frcnn_json_writer *w, const char *key);
 void frcnn_json_put_string(struct frcnn_json_writer *w, const char *text, size_t size); /* text must be UTF-8 */
 void frcnn_json_put_int64(struct frcnn_json_writer *w, int64_t value);
-void frcnn_json_put_float(struct frcnn_json_writer *w, float value);   /* shortest float32 text */
-void frcnn_json_put_double(struct frcnn_json_writer *w, double value); /* shortest double text */
+void frcnn_json_put_float(struct frcnn_json_writer *w, float value);   /* shortest float32 text; must be finite */
+void frcnn_json_put_double(struct frcnn_json_writer *w, double value); /* shortest double text; must be finite */
 void frcnn_json_put_bool(struct frcnn_json_writer *w, bool value);
 void frcnn_json_put_raw(struct frcnn_json_writer *w, const char *json, size_t size); /* text of a value, as it is */
 
