@@ -37,7 +37,7 @@ static const struct magic magics[] = {
     OTHER(4, "ftyphev", "HEIF"),
     OTHER(4, "ftypmif1", "HEIF"),
     OTHER(4, "ftypmsf1", "HEIF"),
-    OTHER(4, "ftyp", "MP4"),
+    OTHER(4, "ftyp", "MPEG-4"),
     OTHER(0, "\x8AMNG\r\n\x1A\n", "MNG"),
     OTHER(0, "\x8BJNG\r\n\x1A\n", "JNG"),
     OTHER(0, "8BPS", "PSD"),
@@ -203,7 +203,7 @@ static int decode(const void *bytes, size_t size, const struct frcnn_image_optio
 	case FRCNN_IMAGE_PNG:
 		return frcnn_png_decode(bytes, size, max_pixels, header_only, out, wanted, err);
 	case FRCNN_IMAGE_OTHER:
-		return frcnn_fail(err, FRCNN_EUNSUPPORTED, "a %s file, neither JPEG nor PNG", name);
+		return frcnn_fail(err, FRCNN_EUNSUPPORTED, "%s file: only JPEG and PNG are read", name);
 	case FRCNN_IMAGE_UNKNOWN:
 		break;
 	}

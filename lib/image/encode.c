@@ -1,9 +1,12 @@
+/* Before our own headers: its macros name functions that those ban. */
+#include <stdio.h>
+#include <jpeglib.h>
+#include <jerror.h>
+
 #include "image/image.h"
 
 #include <setjmp.h>
 
-#include <jpeglib.h>
-#include <jerror.h>
 #include <png.h>
 
 /* ---- JPEG ---------------------------------------------------------------------- */

@@ -1,11 +1,13 @@
+/* Before our own headers: its macros name functions that those ban. */
+#include <stdio.h>
+#include <jpeglib.h>
+#include <jerror.h>
+
 #include "image/image.h"
 
 #include <ctype.h>
 #include <limits.h>
 #include <setjmp.h>
-
-#include <jpeglib.h>
-#include <jerror.h>
 
 /* A progressive file can hold any number of scans, each of which walks over the whole picture again. Encoders make
  * about ten; a script of one scan a coefficient and bit stays below this. */
@@ -20,6 +22,7 @@ struct decoder {
 	bool ended;        /* libjpeg asked for bytes behind the last one */
 	bool pixels_done;  /* every row is there: what follows can only be a warning */
 	bool data_missing; /* a scan ended before its last block */
+	bool coarse;       /* fine detail was left out of a progressive file */
 	bool scans_over;   /* more than MAX_SCANS */
 	bool component_seen[MAX_COMPONENTS];
 	char message[JMSG_LENGTH_MAX]; /* of the error that led to the escape */
@@ -141,22 +144,20 @@ static int find_orientation(const struct decoder *d)
 	return 1;
 }
 
-/* Whether every coefficient of every component came at full precision (progressive), or every component had its scan
- * (sequential, several scans). */
-static bool all_scans_there(const struct decoder *d)
+/* Files of several scans: whether every component had one that gives its blocks' means. *finest: whether all of a
+ * progressive file's coefficients came at full precision. */
+static bool all_components_there(const struct decoder *d, bool *finest)
 {
 	const struct jpeg_decompress_struct *jpeg = &d->jpeg;
 
+	*finest = true;
 	for (int c = 0; c < jpeg->num_components; c++) {
-		if (!d->component_seen[c])
+		if (!d->component_seen[c] || (jpeg->progressive_mode && jpeg->coef_bits[c][0] < 0))
 			return false;
-		for (int k = 0; jpeg->progressive_mode && d->ended && k < DCTSIZE2; k++) {
+		for (int k = 0; jpeg->progressive_mode && k < DCTSIZE2; k++) {
 			if (jpeg->coef_bits[c][k] != 0)
-				return false;
+				*finest = false;
 		}
-		/* A whole file may leave fine detail out, but not the blocks' means. */
-		if (jpeg->progressive_mode && jpeg->coef_bits[c][0] < 0)
-			return false;
 	}
 	return true;
 }
@@ -239,6 +240,7 @@ int frcnn_jpeg_decode(const uint8_t *bytes, size_t size, int64_t max_pixels, boo
 {
 	struct decoder *d;
 	struct jpeg_decompress_struct *jpeg;
+	bool finest;
 	int status;
 
 	memset(out, 0, sizeof *out);
@@ -271,15 +273,20 @@ int frcnn_jpeg_decode(const uint8_t *bytes, size_t size, int64_t max_pixels, boo
 	/* libjpeg takes the components' meaning from the JFIF and Adobe markers and the ids, as Pillow lets it. */
 	jpeg->out_color_space = jpeg->num_components == 4 ? JCS_CMYK : JCS_RGB;
 	jpeg_start_decompress(jpeg);
+	if (jpeg_has_multiple_scans(jpeg)) {
+		d->data_missing = !all_components_there(d, &finest) || (d->ended && !finest);
+		d->coarse = !finest;
+	}
 	/* An arithmetic decoder reads zeros behind the end as a matter of course: it cannot tell what is missing. */
-	if ((jpeg_has_multiple_scans(jpeg) && !all_scans_there(d)) || (jpeg->arith_code && d->ended)) {
-		d->data_missing = true;
+	if (d->data_missing || (jpeg->arith_code && d->ended)) {
 		status = explain(d, err);
 		goto out;
 	}
 	status = frcnn_image_new((int)jpeg->output_width, (int)jpeg->output_height, out, err);
 	if (status)
 		goto out;
+	if (d->coarse)
+		frcnn_image_warn(out, "JPEG without its finest scans");
 	read_rows(d, out);
 	if (jpeg->arith_code && d->ended) {
 		status = explain(d, err);
