@@ -60,7 +60,7 @@ KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/ker
 	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c)
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
-	roi_align.c roi_pool.c postprocess.c slices.c)
+	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 DRAW_SRC =
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/share.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)

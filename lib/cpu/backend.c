@@ -18,7 +18,7 @@ struct network {
 	bool reference; /* every node by the plain C reference, on the caller's thread */
 	struct frcnn_pool *pool;
 	struct frcnn_packed *packed; /* one a params entry */
-	struct frcnn_scratch scratch;
+	struct frcnn_worker_memory scratch;
 	float *arena;
 	size_t arena_floats;
 	struct plan plans[MAX_PLANS];
@@ -331,13 +331,13 @@ static int cpu_run(void *network, int n, struct frcnn_error *err)
 	return 0;
 }
 
-static struct frcnn_view cpu_output(void *network, int i)
+static struct frcnn_feature_map cpu_output(void *network, int i)
 {
 	struct network *net = network;
 	int node = net->graph->outputs[i];
 
-	return (struct frcnn_view){net->arena + net->plan->offset[node], net->plan->heights[node],
-				   net->plan->widths[node], net->graph->nodes[node].channels};
+	return (struct frcnn_feature_map){net->arena + net->plan->offset[node], net->plan->heights[node],
+					  net->plan->widths[node], net->graph->nodes[node].channels};
 }
 
 static const char *cpu_kernels(void *network)

@@ -148,7 +148,7 @@ struct conv_job {
 	const struct frcnn_kernels *kernels;
 	const struct frcnn_conv *conv;
 	const struct frcnn_packed *packed;
-	const struct frcnn_scratch *scratch;
+	const struct frcnn_worker_memory *scratch;
 	const float *x;
 	float *y;
 	size_t rows, panels, groups, panels_per_group;
@@ -229,8 +229,8 @@ static void conv_task(void *context, size_t index, int worker)
 }
 
 void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
-		    const struct frcnn_packed *packed, struct frcnn_pool *pool, const struct frcnn_scratch *scratch,
-		    const float *x, float *y)
+		    const struct frcnn_packed *packed, struct frcnn_pool *pool,
+		    const struct frcnn_worker_memory *scratch, const float *x, float *y)
 {
 	size_t rows = (size_t)conv->n * (size_t)conv->out_height * (size_t)conv->out_width;
 	size_t blocks = ceil_div(rows, (size_t)(BLOCK_TILES * kernels->mr));

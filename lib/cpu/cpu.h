@@ -11,7 +11,7 @@
 #include "kernels/kernels.h"
 
 /* Per-worker memory, grown when plans are made, never while running. */
-struct frcnn_scratch {
+struct frcnn_worker_memory {
 	float **block; /* one a worker, 64-byte aligned */
 	size_t floats; /* size of each */
 	int workers;
@@ -31,8 +31,8 @@ int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
 /* conv->weight and bias are not looked at but packed's. y may not alias x; residual may be y's own memory no more. */
 void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
-		    const struct frcnn_packed *packed, struct frcnn_pool *pool, const struct frcnn_scratch *scratch,
-		    const float *x, float *y);
+		    const struct frcnn_packed *packed, struct frcnn_pool *pool,
+		    const struct frcnn_worker_memory *scratch, const float *x, float *y);
 void frcnn_depthwise_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 			 const struct frcnn_packed *packed, struct frcnn_pool *pool, const float *x, float *y);
 

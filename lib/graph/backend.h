@@ -10,7 +10,7 @@
 #include "graph/graph.h"
 
 /* One output: data (N, height, width, channels), valid until the next run. */
-struct frcnn_view {
+struct frcnn_feature_map {
 	const float *data;
 	int height, width, channels;
 };
@@ -28,7 +28,7 @@ struct frcnn_backend {
 	float *(*input)(void *network);
 	/* Runs the current plan on the first n images of the input. */
 	int (*run)(void *network, int n, struct frcnn_error *err);
-	struct frcnn_view (*output)(void *network, int i);
+	struct frcnn_feature_map (*output)(void *network, int i);
 	/* Name of the kernel set in force. */
 	const char *(*kernels)(void *network);
 };

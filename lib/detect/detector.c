@@ -1,0 +1,432 @@
+/*
+ * The detector: one way from a picture to its detections. Transform, features
+ * graph, proposals, RoI features, head graph, post-processing; whole images or
+ * slice by slice.
+ */
+#include "detect/detect.h"
+#include "graph/backend.h"
+
+#include <math.h>
+
+#define HEAD_ROIS 1000 /* RoIs that the head graph is given at a time, at the most */
+
+struct frcnn_detector {
+	const struct frcnn_model *model;
+	const struct frcnn_backend *backend;
+	struct frcnn_pool *pool;
+	struct frcnn_graphs graphs;
+	void *features, *head; /* the backend's networks */
+	struct frcnn_detect_params params;
+	struct frcnn_workspace workspace; /* of one view */
+	struct frcnn_workspace merging;   /* of the slices of one image */
+	uint8_t *keep_label;
+	float *outputs; /* of the head graph, (RoIs, 5 * nlabels), when there are more than it takes at a time */
+	size_t outputs_capacity;
+	int slice_width, slice_height, slice_overlap;
+};
+
+void frcnn_detector_options_init(struct frcnn_detector_options *options)
+{
+	*options = (struct frcnn_detector_options){
+	    .score = NAN,
+	    .nms = NAN,
+	    .max_dets = -1,
+	    .rpn_pre = -1,
+	    .rpn_post = -1,
+	    .rpn_nms = NAN,
+	    .rpn_score = NAN,
+	    .slice_overlap = -1,
+	};
+}
+
+static int take_options(struct frcnn_detector *d, const struct frcnn_detector_options *o, struct frcnn_error *err)
+{
+	struct frcnn_detect_params *p = &d->params;
+	const struct {
+		double option;
+		double *param;
+	} numbers[] = {
+	    {o->score, &p->score}, {o->nms, &p->nms}, {o->rpn_nms, &p->rpn_nms}, {o->rpn_score, &p->rpn_score}};
+	const struct {
+		int option;
+		int *param;
+		int least;
+	} counts[] = {{o->max_dets, &p->max_dets, 0}, {o->rpn_pre, &p->rpn_pre, 1}, {o->rpn_post, &p->rpn_post, 1}};
+
+	frcnn_detect_params_init(&d->model->description, p);
+	for (size_t i = 0; i < FRCNN_COUNT(numbers); i++) {
+		if (isnan(numbers[i].option))
+			continue;
+		if (!(numbers[i].option >= 0 && numbers[i].option <= 1))
+			return frcnn_fail(err, FRCNN_EINVAL, "a threshold of %g is not between 0 and 1",
+					  numbers[i].option);
+		*numbers[i].param = numbers[i].option;
+	}
+	for (size_t i = 0; i < FRCNN_COUNT(counts); i++) {
+		if (counts[i].option == -1)
+			continue;
+		if (counts[i].option < counts[i].least)
+			return frcnn_fail(err, FRCNN_EINVAL, "a limit of %d is less than %d", counts[i].option,
+					  counts[i].least);
+		*counts[i].param = counts[i].option;
+	}
+	p->roi_pool = o->roi_pool;
+	if (o->keep_label) {
+		d->keep_label = frcnn_calloc((size_t)p->nlabels, 1);
+		if (!d->keep_label)
+			return frcnn_fail_nomem(err);
+		memcpy(d->keep_label, o->keep_label, (size_t)p->nlabels);
+		p->keep_label = d->keep_label;
+	}
+	if (o->slice_width || o->slice_height) {
+		struct frcnn_slices slices;
+		int status = frcnn_slices_layout(1, 1, o->slice_width, o->slice_height, o->slice_overlap, &slices, err);
+
+		if (status)
+			return status;
+	}
+	d->slice_width = o->slice_width;
+	d->slice_height = o->slice_height;
+	d->slice_overlap = o->slice_overlap;
+	return 0;
+}
+
+int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detector_options *options,
+		       struct frcnn_detector **out, struct frcnn_error *err)
+{
+	struct frcnn_detector_options own;
+	struct frcnn_detector *d;
+	int status;
+
+	if (!options) {
+		frcnn_detector_options_init(&own);
+		options = &own;
+	}
+	if (options->device != FRCNN_CPU)
+		return frcnn_fail(err, FRCNN_EUNSUPPORTED, "this build has no CUDA backend");
+	d = frcnn_calloc(1, sizeof *d);
+	if (!d)
+		return frcnn_fail_nomem(err);
+	d->model = model;
+	d->backend = &frcnn_backend_cpu;
+	status = take_options(d, options, err);
+	if (!status)
+		status = frcnn_pool_new(options->threads > 0 ? options->threads : frcnn_usable_cores(), &d->pool, err);
+	if (!status)
+		status = frcnn_graphs_build(model, true, &d->graphs, err);
+	if (!status)
+		status = d->backend->prepare(&d->graphs.features, options->cpu, d->pool, &d->features, err);
+	if (!status)
+		status = d->backend->prepare(&d->graphs.head, options->cpu, d->pool, &d->head, err);
+	if (status) {
+		frcnn_detector_free(d);
+		return status;
+	}
+	*out = d;
+	return 0;
+}
+
+void frcnn_detector_free(struct frcnn_detector *d)
+{
+	if (!d)
+		return;
+	if (d->features)
+		d->backend->release(d->features);
+	if (d->head)
+		d->backend->release(d->head);
+	frcnn_graphs_free(&d->graphs);
+	frcnn_workspace_free(&d->workspace);
+	frcnn_workspace_free(&d->merging);
+	frcnn_pool_free(d->pool);
+	free(d->keep_label);
+	free(d->outputs);
+	free(d);
+}
+
+const char *frcnn_detector_cpu(const struct frcnn_detector *d)
+{
+	return d->backend->kernels(d->features);
+}
+
+void frcnn_detections_free(struct frcnn_detections *detections)
+{
+	if (!detections)
+		return;
+	free(detections->items);
+	memset(detections, 0, sizeof *detections);
+}
+
+/* ---- the stages of one view ------------------------------------------------------- */
+
+/* Adds the time since *since to a stage and starts the next one. */
+static void lap(struct frcnn_detections *out, enum frcnn_stage stage, double *since)
+{
+	double now = frcnn_seconds();
+
+	out->seconds[stage] += now - *since;
+	*since = now;
+}
+
+static int run_features(struct frcnn_detector *d, const struct frcnn_view *view, struct frcnn_transform_size *size,
+			struct frcnn_detections *out, struct frcnn_error *err)
+{
+	const struct frcnn_detect_params *p = &d->params;
+	double since = frcnn_seconds();
+	int status = frcnn_transform_size(view->width, view->height, p->min_size, p->max_size, size, err);
+
+	if (!status)
+		status = d->backend->plan(d->features, 1, size->padded_height, size->padded_width, err);
+	if (!status)
+		status = frcnn_transform(d->pool, view, size, p->mean, p->std, &d->workspace,
+					 d->backend->input(d->features), err);
+	lap(out, FRCNN_STAGE_TRANSFORM, &since);
+	if (!status)
+		status = d->backend->run(d->features, 1, err);
+	lap(out, FRCNN_STAGE_BACKBONE, &since);
+	return status;
+}
+
+static int run_proposals(struct frcnn_detector *d, const struct frcnn_transform_size *size,
+			 struct frcnn_proposals *proposals, struct frcnn_detections *out, struct frcnn_error *err)
+{
+	struct frcnn_rpn_level levels[FRCNN_MAX_LEVELS];
+	double since = frcnn_seconds();
+	int status;
+
+	for (int i = 0; i < d->params.nlevels; i++) {
+		struct frcnn_feature_map map = d->backend->output(d->features, d->graphs.nfeatures + i);
+
+		levels[i] = (struct frcnn_rpn_level){
+		    .logits = map.data,
+		    .deltas = map.data + d->params.anchors[i].count,
+		    .logits_stride = (size_t)map.channels,
+		    .deltas_stride = (size_t)map.channels,
+		    .height = map.height,
+		    .width = map.width,
+		};
+	}
+	status = frcnn_propose_boxes(d->pool, levels, &d->params, size, &d->workspace, proposals, err);
+	lap(out, FRCNN_STAGE_PROPOSALS, &since);
+	return status;
+}
+
+/* RoI features and box head over boxes (count, 4) in network pixels. *rows: the head's output, (count, 5 * nlabels). */
+static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, const float **rows,
+		    struct frcnn_detections *out, struct frcnn_error *err)
+{
+	struct frcnn_feature features[FRCNN_MAX_LEVELS];
+	size_t width = 5 * (size_t)d->params.nlabels;
+	size_t most = d->params.rpn_post < HEAD_ROIS ? (size_t)d->params.rpn_post : HEAD_ROIS;
+	struct frcnn_feature_map map = {0};
+	void *outputs = d->outputs;
+	int status = 0;
+
+	if (count > most && frcnn_grow(&outputs, &d->outputs_capacity, count * width, sizeof *d->outputs))
+		return frcnn_fail_nomem(err);
+	d->outputs = outputs;
+	for (int i = 0; i < d->graphs.nfeatures; i++) {
+		map = d->backend->output(d->features, i);
+		features[i] = (struct frcnn_feature){map.data, map.height, map.width, d->params.roi_scales[i]};
+	}
+	*rows = d->outputs;
+	for (size_t at = 0; at < count && !status; at += most) {
+		size_t n = count - at < most ? count - at : most;
+		double since = frcnn_seconds();
+
+		status = d->backend->plan(d->head, (int)most, d->graphs.roi_size, d->graphs.roi_size, err);
+		if (!status)
+			status = (d->params.roi_pool ? frcnn_roi_pool : frcnn_roi_align)(
+			    d->pool, features, d->graphs.nfeatures, map.channels, boxes + at * 4, n, &d->workspace,
+			    d->backend->input(d->head), err);
+		lap(out, FRCNN_STAGE_ROI, &since);
+		if (!status)
+			status = d->backend->run(d->head, (int)n, err);
+		if (!status && count > most)
+			memcpy(d->outputs + at * width, d->backend->output(d->head, 0).data, n * width * sizeof **rows);
+		else if (!status)
+			*rows = d->backend->output(d->head, 0).data;
+		lap(out, FRCNN_STAGE_HEAD, &since);
+	}
+	return status;
+}
+
+static int run_post(struct frcnn_detector *d, const float *rows, const float *boxes, size_t count, int max_dets,
+		    const struct frcnn_view *view, const struct frcnn_transform_size *size,
+		    struct frcnn_detection **items, size_t *nitems, struct frcnn_detections *out,
+		    struct frcnn_error *err)
+{
+	struct frcnn_detect_params params = d->params;
+	size_t labels = (size_t)params.nlabels;
+	struct frcnn_head_output head = {rows, rows ? rows + labels : NULL, 5 * labels, 5 * labels};
+	double since = frcnn_seconds();
+	int status;
+
+	params.max_dets = max_dets;
+	status = frcnn_postprocess(d->pool, &head, boxes, count, &params, size, view->width, view->height,
+				   &d->workspace, items, nitems, err);
+	lap(out, FRCNN_STAGE_POST, &since);
+	return status;
+}
+
+/* All stages of one view. The items lie in the workspace. */
+static int detect_view(struct frcnn_detector *d, const struct frcnn_view *view, int max_dets,
+		       struct frcnn_detection **items, size_t *nitems, struct frcnn_detections *out,
+		       struct frcnn_error *err)
+{
+	struct frcnn_transform_size size;
+	struct frcnn_proposals proposals;
+	const float *rows = NULL;
+	int status = run_features(d, view, &size, out, err);
+
+	if (!status)
+		status = run_proposals(d, &size, &proposals, out, err);
+	if (!status)
+		status = run_head(d, proposals.boxes, proposals.count, &rows, out, err);
+	if (!status)
+		status =
+		    run_post(d, rows, proposals.boxes, proposals.count, max_dets, view, &size, items, nitems, out, err);
+	return status;
+}
+
+static struct frcnn_view whole(const struct frcnn_image *image)
+{
+	return (struct frcnn_view){image->rgb, image->width, image->height, (size_t)image->width * 3};
+}
+
+static int keep(struct frcnn_detections *out, const struct frcnn_detection *items, size_t count,
+		struct frcnn_error *err)
+{
+	out->items = frcnn_calloc(count, sizeof *items);
+	if (!out->items)
+		return frcnn_fail_nomem(err);
+	if (count)
+		memcpy(out->items, items, count * sizeof *items);
+	out->count = count;
+	return 0;
+}
+
+static int detect_slices(struct frcnn_detector *d, const struct frcnn_image *image, struct frcnn_detections *out,
+			 struct frcnn_error *err)
+{
+	struct frcnn_view picture = whole(image);
+	struct frcnn_detection *all = NULL, *items;
+	size_t *tiles = NULL, count = 0, all_capacity = 0, tiles_capacity = 0, n;
+	struct frcnn_slices slices;
+	double since;
+	int status = frcnn_slices_layout(image->width, image->height, d->slice_width, d->slice_height, d->slice_overlap,
+					 &slices, err);
+
+	for (size_t t = 0; !status && t < frcnn_slices_count(&slices); t++) {
+		struct frcnn_tile tile = frcnn_slices_tile(&slices, t);
+		struct frcnn_view view = {picture.rgb + (size_t)tile.y * picture.stride + (size_t)tile.x * 3,
+					  tile.width, tile.height, picture.stride};
+		void *grown_all, *grown_tiles;
+
+		status = detect_view(d, &view, -1, &items, &n, out, err);
+		if (status)
+			break;
+		grown_all = all;
+		grown_tiles = tiles;
+		if (frcnn_grow(&grown_all, &all_capacity, count + n, sizeof *all))
+			status = frcnn_fail_nomem(err);
+		all = grown_all;
+		if (!status && frcnn_grow(&grown_tiles, &tiles_capacity, count + n, sizeof *tiles))
+			status = frcnn_fail_nomem(err);
+		tiles = grown_tiles;
+		for (size_t i = 0; i < n && !status; i++, count++) {
+			all[count] = items[i];
+			all[count].x1 += (float)tile.x;
+			all[count].x2 += (float)tile.x;
+			all[count].y1 += (float)tile.y;
+			all[count].y2 += (float)tile.y;
+			tiles[count] = t;
+		}
+	}
+	since = frcnn_seconds();
+	if (!status)
+		status = frcnn_slices_merge(d->pool, &slices, all, tiles, count, d->params.nlabels, d->params.nms,
+					    d->params.max_dets, &d->merging, &items, &n, err);
+	if (!status)
+		status = keep(out, items, n, err);
+	lap(out, FRCNN_STAGE_POST, &since);
+	free(all);
+	free(tiles);
+	return status;
+}
+
+int frcnn_detect(struct frcnn_detector *d, const struct frcnn_image *image, struct frcnn_detections *out,
+		 struct frcnn_error *err)
+{
+	struct frcnn_view view = whole(image);
+	struct frcnn_detection *items;
+	size_t n;
+	int status;
+
+	memset(out, 0, sizeof *out);
+	/* A slice larger than the image changes nothing. */
+	if (d->slice_width && (d->slice_width < image->width || d->slice_height < image->height))
+		return detect_slices(d, image, out, err);
+	status = detect_view(d, &view, d->params.max_dets, &items, &n, out, err);
+	return status ? status : keep(out, items, n, err);
+}
+
+static int refuse_slices(const struct frcnn_detector *d, const char *what, struct frcnn_error *err)
+{
+	return d->slice_width ? frcnn_fail(err, FRCNN_EINVAL, "%s in slices", what) : 0;
+}
+
+int frcnn_propose(struct frcnn_detector *d, const struct frcnn_image *image, struct frcnn_detections *out,
+		  struct frcnn_error *err)
+{
+	struct frcnn_view view = whole(image);
+	struct frcnn_transform_size size;
+	struct frcnn_proposals proposals;
+	int status = refuse_slices(d, "proposals are not made", err);
+
+	memset(out, 0, sizeof *out);
+	if (!status)
+		status = run_features(d, &view, &size, out, err);
+	if (!status)
+		status = run_proposals(d, &size, &proposals, out, err);
+	if (status)
+		return status;
+	frcnn_boxes_scale(proposals.boxes, proposals.count, size.width, size.height, image->width, image->height);
+	out->items = frcnn_calloc(proposals.count, sizeof *out->items);
+	if (!out->items)
+		return frcnn_fail_nomem(err);
+	out->count = proposals.count;
+	for (size_t i = 0; i < proposals.count; i++) {
+		const float *box = proposals.boxes + i * 4;
+
+		out->items[i] = (struct frcnn_detection){box[0], box[1], box[2], box[3], proposals.scores[i], 0};
+	}
+	return 0;
+}
+
+int frcnn_classify(struct frcnn_detector *d, const struct frcnn_image *image, const float *boxes, size_t count,
+		   struct frcnn_detections *out, struct frcnn_error *err)
+{
+	struct frcnn_view view = whole(image);
+	struct frcnn_transform_size size;
+	struct frcnn_detection *items;
+	const float *rows = NULL;
+	float *scaled = frcnn_calloc(count, 4 * sizeof *scaled);
+	size_t n;
+	int status = scaled ? refuse_slices(d, "given boxes are not classified", err) : frcnn_fail_nomem(err);
+
+	memset(out, 0, sizeof *out);
+	if (!status)
+		status = run_features(d, &view, &size, out, err);
+	if (!status) {
+		if (count)
+			memcpy(scaled, boxes, count * 4 * sizeof *scaled);
+		frcnn_boxes_scale(scaled, count, image->width, image->height, size.width, size.height);
+		status = run_head(d, scaled, count, &rows, out, err);
+	}
+	if (!status)
+		status = run_post(d, rows, scaled, count, d->params.max_dets, &view, &size, &items, &n, out, err);
+	if (!status)
+		status = keep(out, items, n, err);
+	free(scaled);
+	return status;
+}

@@ -1,0 +1,287 @@
+/*
+ * Every kernel of every table against the reference, on sizes that do not fit
+ * its tiles, with guard values around each output. FRCNN_SEED replays a run.
+ */
+#include "cpu/cpu.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+#define GUARD 64
+#define MARK  -123456.0f
+
+static uint64_t state;
+
+static uint32_t draw(void)
+{
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(state >> 33);
+}
+
+static int between(int low, int high)
+{
+	return low + (int)(draw() % (uint32_t)(high - low + 1));
+}
+
+static void seed(void)
+{
+	const char *text = getenv("FRCNN_SEED");
+
+	state = text ? strtoull(text, NULL, 10) : 20261125;
+	cr_log_info("FRCNN_SEED=%llu", (unsigned long long)state);
+}
+
+static float *fill(size_t n)
+{
+	float *out = frcnn_alloc_aligned(n ? n : 1, sizeof *out);
+
+	cr_assert(out != NULL);
+	for (size_t i = 0; i < n; i++)
+		out[i] = (float)(int)(draw() % 2001) / 1000.0f - 1.0f;
+	return out;
+}
+
+/* n values between two guards; *whole is what to free. */
+static float *guarded(size_t n, float **whole)
+{
+	*whole = frcnn_alloc_aligned(n + 2 * GUARD, sizeof **whole);
+	cr_assert(*whole != NULL);
+	for (size_t i = 0; i < n + 2 * GUARD; i++)
+		(*whole)[i] = MARK;
+	return *whole + GUARD;
+}
+
+static void check_guards(const float *whole, size_t n, const char *what)
+{
+	for (size_t i = 0; i < GUARD; i++)
+		cr_assert(whole[i] == MARK && whole[n + GUARD + i] == MARK, "%s writes outside its output", what);
+}
+
+/* max|a - b| <= 1e-5 * max|b|, at least 1e-5 */
+static void check_close(const float *a, const float *b, size_t n, const char *what)
+{
+	float most = 1, worst = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		most = fmaxf(most, fabsf(b[i]));
+		worst = fmaxf(worst, fabsf(a[i] - b[i]));
+		cr_assert(isfinite(a[i]), "%s: value %zu is not finite", what, i);
+	}
+	cr_assert(worst <= 1e-5f * most, "%s: off by %g of %g", what, (double)worst, (double)most);
+}
+
+static struct frcnn_conv random_conv(int groups)
+{
+	struct frcnn_conv v = {.n = between(1, 3), .dilation = 1};
+
+	do {
+		v.height = between(1, 23);
+		v.width = between(1, 23);
+		v.channels = between(1, groups > 1 ? 37 : 40);
+		v.out_channels = groups > 1 ? v.channels : between(1, 75);
+		v.groups = groups > 1 ? v.channels : 1;
+		v.kernel_h = between(1, 7);
+		v.kernel_w = between(0, 2) ? v.kernel_h : between(1, 7);
+		v.stride = between(1, 2);
+		v.pad = between(0, v.kernel_h);
+		v.dilation = groups > 1 || between(0, 3) ? 1 : 2;
+		v.out_height = (v.height + 2 * v.pad - v.dilation * (v.kernel_h - 1) - 1) / v.stride + 1;
+		v.out_width = (v.width + 2 * v.pad - v.dilation * (v.kernel_w - 1) - 1) / v.stride + 1;
+	} while (v.height + 2 * v.pad < v.dilation * (v.kernel_h - 1) + 1 ||
+		 v.width + 2 * v.pad < v.dilation * (v.kernel_w - 1) + 1);
+	v.act = (enum frcnn_gemm_act)between(0, 3);
+	return v;
+}
+
+static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, struct frcnn_pool *pool)
+{
+	size_t nx = (size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels;
+	size_t ny = (size_t)v.n * (size_t)v.out_height * (size_t)v.out_width * (size_t)v.out_channels;
+	size_t nw = (size_t)v.out_channels * (size_t)(v.channels / v.groups) * (size_t)v.kernel_h * (size_t)v.kernel_w;
+	float *x = fill(nx), *w = fill(nw), *bias = fill((size_t)v.out_channels), *residual = fill(ny), *whole;
+	float *want = fill(ny), *y = guarded(ny, &whole);
+	struct frcnn_packed packed = {0};
+	float *blocks[4];
+	struct frcnn_worker_memory memory = {blocks, frcnn_conv_scratch(kernels), frcnn_pool_threads(pool)};
+	char what[160];
+
+	for (int i = 0; i < memory.workers; i++)
+		blocks[i] = fill(memory.floats);
+	v.weight = w;
+	v.bias = between(0, 3) ? bias : NULL;
+	v.residual = v.groups == 1 && between(0, 1) ? residual : NULL;
+	snprintf(what, sizeof what,
+		 "%s: conv %d groups %d, %dx%dx%dx%d to %dx%dx%d, window %dx%d/%d pad %d dilation %d", kernels->name,
+		 v.act, v.groups, v.n, v.height, v.width, v.channels, v.out_height, v.out_width, v.out_channels,
+		 v.kernel_h, v.kernel_w, v.stride, v.pad, v.dilation);
+	frcnn_conv_reference(&v, x, want);
+	cr_assert_eq(frcnn_conv_pack(kernels, &v, pool, &packed, NULL), 0);
+	if (v.groups > 1)
+		frcnn_depthwise_run(kernels, &v, &packed, pool, x, y);
+	else
+		frcnn_conv_run(kernels, &v, &packed, pool, &memory, x, y);
+	check_guards(whole, ny, what);
+	check_close(y, want, ny, what);
+	for (int i = 0; i < memory.workers; i++)
+		free(blocks[i]);
+	free(packed.weight);
+	free(packed.bias);
+	free(x);
+	free(w);
+	free(bias);
+	free(residual);
+	free(want);
+	free(whole);
+}
+
+static void conv_cases(int groups, int cases)
+{
+	const struct frcnn_kernels *kernels;
+	struct frcnn_pool *pool = NULL;
+
+	seed();
+	cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++)
+		for (int i = 0; i < cases; i++)
+			conv_case(kernels, random_conv(groups), between(0, 1) ? pool : NULL);
+	frcnn_pool_free(pool);
+}
+
+Test(kernels, convolution)
+{
+	conv_cases(1, 150);
+}
+
+Test(kernels, depthwise_convolution)
+{
+	conv_cases(2, 60);
+}
+
+/* Deep enough for several blocks of depth, several blocks of rows, several groups of panels. */
+Test(kernels, convolution_over_several_blocks)
+{
+	struct frcnn_conv v = {.n = 1,
+			       .height = 17,
+			       .width = 31,
+			       .channels = 130,
+			       .out_height = 17,
+			       .out_width = 31,
+			       .out_channels = 97,
+			       .kernel_h = 3,
+			       .kernel_w = 3,
+			       .stride = 1,
+			       .pad = 1,
+			       .dilation = 1,
+			       .groups = 1,
+			       .act = FRCNN_GEMM_RELU};
+	const struct frcnn_kernels *kernels;
+
+	seed();
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++)
+		conv_case(kernels, v, NULL);
+}
+
+Test(kernels, elementwise)
+{
+	const struct frcnn_kernels *kernels;
+
+	seed();
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+		for (int i = 0; i < 100; i++) {
+			size_t pixels = (size_t)between(1, 9), channels = (size_t)between(1, 70), n = pixels * channels;
+			float *x = fill(n), *z = fill(n), *want = fill(n), *whole, *y = guarded(n, &whole);
+			enum frcnn_gemm_act act = (enum frcnn_gemm_act)between(0, 3);
+
+			for (size_t k = 0; k < n; k++)
+				x[k] *= 5;
+			kernels->add_act(y, x, i % 2 ? z : NULL, n, act);
+			for (size_t k = 0; k < n; k++)
+				want[k] = frcnn_act_reference(x[k] + (i % 2 ? z[k] : 0), act);
+			check_guards(whole, n, "add_act");
+			check_close(y, want, n, "add_act");
+
+			kernels->scale_channels(y, x, z, pixels, channels);
+			for (size_t k = 0; k < n; k++)
+				want[k] = x[k] * z[k % channels];
+			check_guards(whole, n, "scale_channels");
+			cr_assert_arr_eq(y, want, n * sizeof *y);
+
+			for (size_t k = 0; k < n; k++) {
+				y[k] = z[k];
+				want[k] = fmaxf(x[k], z[k]);
+			}
+			kernels->max_into(y, x, n);
+			check_guards(whole, n, "max_into");
+			cr_assert_arr_eq(y, want, n * sizeof *y);
+			free(x);
+			free(z);
+			free(want);
+			free(whole);
+		}
+	}
+}
+
+/* The number of threads must not show in a single bit. */
+Test(kernels, same_bits_for_any_number_of_threads)
+{
+	struct frcnn_conv v = {.n = 3,
+			       .height = 19,
+			       .width = 23,
+			       .channels = 33,
+			       .out_height = 19,
+			       .out_width = 23,
+			       .out_channels = 65,
+			       .kernel_h = 3,
+			       .kernel_w = 3,
+			       .stride = 1,
+			       .pad = 1,
+			       .dilation = 1,
+			       .groups = 1};
+	size_t nx = 3 * 19 * 23 * 33, ny = 3 * 19 * 23 * 65;
+	float *x, *w, *y[4];
+
+	seed();
+	x = fill(nx);
+	w = fill(65 * 33 * 9);
+	v.weight = w;
+	for (int threads = 1; threads <= 4; threads++) {
+		struct frcnn_pool *pool = NULL;
+		struct frcnn_packed packed = {0};
+		float *blocks[4];
+		struct frcnn_worker_memory memory = {blocks, 0, threads};
+		const struct frcnn_kernels *kernels = frcnn_kernels_get(NULL);
+
+		memory.floats = frcnn_conv_scratch(kernels);
+		for (int i = 0; i < threads; i++)
+			blocks[i] = fill(memory.floats);
+		y[threads - 1] = fill(ny);
+		cr_assert_eq(frcnn_pool_new(threads, &pool, NULL), 0);
+		cr_assert_eq(frcnn_conv_pack(kernels, &v, pool, &packed, NULL), 0);
+		frcnn_conv_run(kernels, &v, &packed, pool, &memory, x, y[threads - 1]);
+		cr_assert_arr_eq(y[threads - 1], y[0], ny * sizeof **y);
+		for (int i = 0; i < threads; i++)
+			free(blocks[i]);
+		free(packed.weight);
+		free(packed.bias);
+		frcnn_pool_free(pool);
+	}
+	for (int i = 0; i < 4; i++)
+		free(y[i]);
+	free(x);
+	free(w);
+}
+
+Test(kernels, every_table_is_complete_and_found_by_its_name)
+{
+	const struct frcnn_kernels *k;
+	int count = 0;
+
+	for (; (k = frcnn_kernels_list(count)); count++) {
+		cr_assert(k->gemm_tile && k->depthwise_row && k->add_act && k->max_into && k->scale_channels);
+		cr_assert(k->mr > 0 && k->nr > 0);
+		cr_assert_eq(frcnn_kernels_get(k->name), k);
+	}
+	cr_assert(count >= 1);
+	cr_assert_eq(frcnn_kernels_get(NULL), frcnn_kernels_list(0));
+	cr_assert_null(frcnn_kernels_get("sparc"));
+}
