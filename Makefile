@@ -62,7 +62,7 @@ CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 DRAW_SRC =
-CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/share.c
+CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)
 PROGRAMS =
 UNIT_SRC =
@@ -93,6 +93,9 @@ $(BUILD)/flags: FORCE
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
+
+# The only object that knows where things are installed.
+$(BUILD)/bin/cli/share.o: private ALL_CFLAGS += -DFRCNN_DATADIR='"$(DATADIR)"'
 
 $(BUILD)/tests/unit/%.o: tests/unit/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -14,6 +14,7 @@
 #include "base/base.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { FRCNN_EXIT_OK = 0, FRCNN_EXIT_GATE = 1, FRCNN_EXIT_TROUBLE = 2 };
 
@@ -46,7 +47,7 @@ struct frcnn_list {
 };
 void frcnn_list_free(struct frcnn_list *list);
 
-/* min > max (both 0 included: see below) never happens; min == max == 0 means: any value. Use INFINITY for one side. */
+/* min == max == 0 means any value; one side may be infinite. */
 struct frcnn_opt {
 	enum frcnn_opt_type type;
 	char letter;          /* 0: none */
@@ -67,7 +68,7 @@ struct frcnn_program {
 	struct frcnn_opt *options;
 };
 
-/* Every table ends with these two (set by frcnn_opt_parse itself), then { 0 }. */
+/* Every table ends with FRCNN_OPT_COMMON, then {0}. */
 extern bool frcnn_quiet;
 extern bool frcnn_verbose;
 #define FRCNN_OPT_COMMON                                                                                               \
@@ -104,9 +105,6 @@ void frcnn_opt_describe(const struct frcnn_program *program, struct frcnn_buffer
 /* Splits at ',' into list (appending); an empty word is FRCNN_EINVAL. */
 int frcnn_list_split(const char *text, struct frcnn_list *list, struct frcnn_error *err);
 int frcnn_list_add(struct frcnn_list *list, const char *text, size_t size, struct frcnn_error *err);
-/* The lines of a text file (a CR before the newline and blank lines at the end are dropped; they must be UTF-8 and
- * not empty), for --labels. */
-int frcnn_list_read(const char *path, struct frcnn_list *list, struct frcnn_error *err);
 
 /* "I/N", 1 <= I <= N, for --shard: inputs k (from 0) with k mod N = I - 1. */
 struct frcnn_shard {
@@ -152,24 +150,101 @@ struct frcnn_input {
 struct frcnn_inputs {
 	struct frcnn_input *items;
 	size_t count, capacity;
-	size_t failed; /* operands that could not be read as a list or folder; already reported */
+	size_t failed; /* what could not be read as a list, a folder or an entry; each was reported */
 };
 
-/* Operands to images: files as they are; folders walked (every file with JPEG or PNG content, or an image suffix;
- * byte order of the relative path; each folder once, so that links cannot loop); "-" or no operands: names read from
- * standard input, separated by newlines, or NULs when null is set. Trouble with one operand is reported and counted in
- * failed. Returns 0, FRCNN_EINVAL after a usage error was printed, or FRCNN_ENOMEM. */
-int frcnn_inputs_gather(char **operands, int count, bool null, struct frcnn_inputs *out);
-int frcnn_inputs_add(struct frcnn_inputs *inputs, const char *path, const char *name);
+/* Adds what the operands name: files as they are; folders walked (every file with JPEG or PNG content, or an image
+ * suffix; byte order of the relative path; each folder once, so that links cannot loop); "-" or no operands: names read
+ * from standard input, separated by newlines, or NULs when null is set. Trouble with one operand is reported and
+ * counted in failed. Returns -1: go on; else an exit status, the usage error or lack of memory having been printed. */
+int frcnn_inputs_gather(struct frcnn_inputs *inputs, char **operands, int count, bool null);
+/* Adds the images of a COCO instances file, found under root (NULL: as they stand), with their ids and sizes. */
+int frcnn_inputs_from_truth(struct frcnn_inputs *inputs, const char *truth, const char *root);
+/* Gives the inputs there are the ids and sizes of a COCO instances file; one that it does not know is a warning. */
+int frcnn_inputs_join_truth(struct frcnn_inputs *inputs, const char *truth);
 /* Keeps the shard's. */
 void frcnn_inputs_shard(struct frcnn_inputs *inputs, struct frcnn_shard shard);
+/* Takes input i out. */
+void frcnn_inputs_remove(struct frcnn_inputs *inputs, size_t i);
+/* SHA-256 over names and ids in order. */
+int frcnn_inputs_digest(const struct frcnn_inputs *inputs, char hex[65], struct frcnn_error *err);
 void frcnn_inputs_free(struct frcnn_inputs *inputs);
-/* The number an all-digit stem spells ("a/000139.jpg": 139); false where it is none or does not fit. */
-bool frcnn_stem_id(const char *name, int64_t *id);
+
+/* ---- decoding ahead (decode.c) ------------------------------------------------------ */
+
+struct frcnn_decoded {
+	int status; /* 0, or an error: err says what, path included */
+	struct frcnn_error err;
+	struct frcnn_image image;
+	double seconds; /* reading and decoding */
+};
+
+/* Decodes inputs first .. count - 1 in order, a few ahead of the caller in a thread of its own (a bounded queue; no
+ * more than 256 MiB of pixels unless one picture is larger), or on demand when ahead is false. */
+struct frcnn_decoder;
+int frcnn_decoder_new(const struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options,
+		      bool ahead, struct frcnn_decoder **out, struct frcnn_error *err);
+/* The next input's picture, the caller's to free; false after the last. */
+bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out);
+void frcnn_decoder_free(struct frcnn_decoder *decoder);
+
+/* ---- output that can be taken up again (output.c) ------------------------------------- */
+
+/* What a run must have in common with the one that it takes up; borrowed until close. */
+struct frcnn_run {
+	const char *model;   /* frcnn_model_id */
+	const char *cpu;     /* the kernel set in force */
+	const char *options; /* lines "name=value" */
+	const char *inputs;  /* digest of the input list */
+	size_t count;        /* inputs */
+};
+
+/* Standard output, or a file: FILE.part, with FILE.part.json beside it saying how far it goes, until it is whole. */
+struct frcnn_sink {
+	struct frcnn_run run;
+	FILE *stream;
+	const char *path; /* NULL: standard output */
+	struct frcnn_output file;
+	char *sidecar; /* NULL: no sidecar (standard output, a device, a FIFO) */
+	size_t done;   /* inputs finished, failed ones included */
+	size_t failed;
+	int64_t bytes; /* of whole records */
+};
+
+enum frcnn_sink_state { FRCNN_SINK_NEW, FRCNN_SINK_RESUMED, FRCNN_SINK_WHOLE };
+
+/* path NULL or "-": standard output. With resume: takes up FILE.part (done, failed and bytes say where; anything behind
+ * is dropped); *state says whether there was one, or whether FILE is whole already (then nothing is open). A FILE.part
+ * of another model, kernel set, options or inputs is FRCNN_EINVAL. Without resume a FILE.part is overwritten. */
+int frcnn_sink_open(struct frcnn_sink *sink, const char *path, const struct frcnn_run *run, bool resume,
+		    enum frcnn_sink_state *state, struct frcnn_error *err);
+/* Writes whole records through to the system, then notes that done inputs are finished, failed of them in vain. SIGINT,
+ * SIGTERM and SIGHUP wait until both are done: what is on disk always agrees. */
+int frcnn_sink_put(struct frcnn_sink *sink, const struct frcnn_buffer *records, size_t done, size_t failed,
+		   struct frcnn_error *err);
+/* The file is whole: renames it and removes the sidecar; standard output: closes it. */
+int frcnn_sink_commit(struct frcnn_sink *sink, struct frcnn_error *err);
+/* Leaves FILE.part and its sidecar for a later run. */
+void frcnn_sink_close(struct frcnn_sink *sink);
+
+/* ---- shipped files (share.c) ------------------------------------------------------------ */
 
 /* The path of a file the toolkit ships under share ("models/parts-r18.safetensors"), looked for beside the running
  * program (installed, or in the source tree) and where it was configured to be installed; NULL when there is none (or
  * no memory). The caller frees it. */
 char *frcnn_share_path(const char *relative);
+
+/* ---- timing (stats.c) -------------------------------------------------------------------- */
+
+/* Samples of one kind; zero-initialise. */
+struct frcnn_samples {
+	double *values;
+	size_t count, capacity;
+	bool sorted;
+};
+int frcnn_samples_add(struct frcnn_samples *samples, double value);
+double frcnn_samples_percentile(struct frcnn_samples *samples, double percent); /* nearest rank; NaN without any */
+double frcnn_samples_mean(const struct frcnn_samples *samples);                 /* NaN without any */
+void frcnn_samples_free(struct frcnn_samples *samples);
 
 #endif

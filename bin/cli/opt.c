@@ -53,61 +53,6 @@ int frcnn_list_split(const char *text, struct frcnn_list *list, struct frcnn_err
 	}
 }
 
-static bool is_utf8(const char *text, size_t size)
-{
-	for (size_t used; size > 0; text += used, size -= used) {
-		used = frcnn_utf8_length(text, size);
-		if (used == 0 || *text == '\0')
-			return false;
-	}
-	return true;
-}
-
-int frcnn_list_read(const char *path, struct frcnn_list *list, struct frcnn_error *err)
-{
-	struct frcnn_file file = {0};
-	const char *text;
-	size_t size, number = 0;
-	int status = frcnn_file_open(path, 64 << 20, &file, err);
-
-	if (status < 0)
-		return status;
-	text = (const char *)file.data;
-	size = file.size;
-	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
-		text += 3;
-		size -= 3;
-	}
-	while (size > 0 && strchr(" \t\r\n", text[size - 1]) && text[size - 1] != '\0')
-		size--;
-	while (size > 0) {
-		const char *newline = memchr(text, '\n', size);
-		size_t length = newline ? (size_t)(newline - text) : size, used = newline ? length + 1 : length;
-
-		number++;
-		if (length > 0 && text[length - 1] == '\r')
-			length--;
-		if (length == 0) {
-			status = frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: an empty line", path, number);
-			goto out;
-		}
-		if (!is_utf8(text, length)) {
-			status = frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: not UTF-8 text", path, number);
-			goto out;
-		}
-		status = frcnn_list_add(list, text, length, err);
-		if (status < 0)
-			goto out;
-		text += used;
-		size -= used;
-	}
-	if (list->count == 0)
-		status = frcnn_fail(err, FRCNN_EFORMAT, "%s: no lines in it", path);
-out:
-	frcnn_file_close(&file);
-	return status;
-}
-
 int frcnn_shard_parse(const char *text, void *value, struct frcnn_error *err)
 {
 	struct frcnn_shard *shard = value;

@@ -1,0 +1,149 @@
+/* Pictures decoded ahead of the one that is being worked on. */
+#include "cli/cli.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AHEAD     2
+#define MAX_BYTES ((size_t)256 << 20)
+
+struct frcnn_decoder {
+	const struct frcnn_inputs *inputs;
+	struct frcnn_image_options options;
+	size_t next; /* input to decode */
+	bool ahead;  /* with a thread */
+
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct frcnn_decoded queue[AHEAD];
+	size_t head, queued, bytes; /* bytes of pixels in the queue */
+	bool finished, stop;
+};
+
+static size_t pixel_bytes(const struct frcnn_decoded *decoded)
+{
+	return decoded->status < 0 ? 0 : (size_t)decoded->image.width * (size_t)decoded->image.height * 3;
+}
+
+static void decode(const struct frcnn_decoder *decoder, size_t index, struct frcnn_decoded *out)
+{
+	const char *path = decoder->inputs->items[index].path;
+	struct frcnn_file file = {0};
+	struct frcnn_error err;
+	double began = frcnn_seconds();
+
+	memset(out, 0, sizeof *out);
+	out->status = frcnn_file_open(path, 0, &file, &out->err);
+	if (out->status == 0) {
+		out->status = frcnn_image_decode(file.data, file.size, &decoder->options, &out->image, &err);
+		if (out->status < 0)
+			frcnn_fail(&out->err, out->status, "%s: %s", path, err.message);
+	}
+	frcnn_file_close(&file);
+	out->seconds = frcnn_seconds() - began;
+}
+
+static void *decode_ahead(void *argument)
+{
+	struct frcnn_decoder *decoder = argument;
+	struct frcnn_decoded decoded;
+	bool stop;
+
+	for (size_t i = decoder->next; i < decoder->inputs->count; i++) {
+		pthread_mutex_lock(&decoder->lock);
+		while (!decoder->stop && (decoder->queued == AHEAD || decoder->bytes > MAX_BYTES))
+			pthread_cond_wait(&decoder->changed, &decoder->lock);
+		stop = decoder->stop;
+		pthread_mutex_unlock(&decoder->lock);
+		if (stop)
+			break;
+		decode(decoder, i, &decoded);
+		pthread_mutex_lock(&decoder->lock);
+		decoder->queue[(decoder->head + decoder->queued) % AHEAD] = decoded;
+		decoder->queued++;
+		decoder->bytes += pixel_bytes(&decoded);
+		pthread_cond_signal(&decoder->changed);
+		pthread_mutex_unlock(&decoder->lock);
+	}
+	pthread_mutex_lock(&decoder->lock);
+	decoder->finished = true;
+	pthread_cond_signal(&decoder->changed);
+	pthread_mutex_unlock(&decoder->lock);
+	return NULL;
+}
+
+int frcnn_decoder_new(const struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options,
+		      bool ahead, struct frcnn_decoder **out, struct frcnn_error *err)
+{
+	struct frcnn_decoder *decoder = frcnn_calloc(1, sizeof *decoder);
+
+	*out = NULL;
+	if (!decoder)
+		return frcnn_fail_nomem(err);
+	decoder->inputs = inputs;
+	decoder->options = *options;
+	decoder->next = first;
+	decoder->ahead = ahead;
+	if (ahead) {
+		int failed;
+
+		pthread_mutex_init(&decoder->lock, NULL);
+		pthread_cond_init(&decoder->changed, NULL);
+		failed = pthread_create(&decoder->thread, NULL, decode_ahead, decoder);
+		if (failed) {
+			pthread_cond_destroy(&decoder->changed);
+			pthread_mutex_destroy(&decoder->lock);
+			free(decoder);
+			return frcnn_fail(err, FRCNN_ENOMEM, "cannot start a thread: %s", strerror(failed));
+		}
+	}
+	*out = decoder;
+	return 0;
+}
+
+bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out)
+{
+	bool found;
+
+	if (!decoder->ahead) {
+		if (decoder->next >= decoder->inputs->count)
+			return false;
+		decode(decoder, decoder->next++, out);
+		return true;
+	}
+	pthread_mutex_lock(&decoder->lock);
+	while (decoder->queued == 0 && !decoder->finished)
+		pthread_cond_wait(&decoder->changed, &decoder->lock);
+	found = decoder->queued > 0;
+	if (found) {
+		*out = decoder->queue[decoder->head];
+		decoder->head = (decoder->head + 1) % AHEAD;
+		decoder->queued--;
+		decoder->bytes -= pixel_bytes(out);
+		pthread_cond_signal(&decoder->changed);
+	}
+	pthread_mutex_unlock(&decoder->lock);
+	return found;
+}
+
+void frcnn_decoder_free(struct frcnn_decoder *decoder)
+{
+	if (!decoder)
+		return;
+	if (decoder->ahead) {
+		pthread_mutex_lock(&decoder->lock);
+		decoder->stop = true;
+		pthread_cond_signal(&decoder->changed);
+		pthread_mutex_unlock(&decoder->lock);
+		pthread_join(decoder->thread, NULL);
+		for (; decoder->queued > 0; decoder->queued--) {
+			frcnn_image_free(&decoder->queue[decoder->head].image);
+			decoder->head = (decoder->head + 1) % AHEAD;
+		}
+		pthread_cond_destroy(&decoder->changed);
+		pthread_mutex_destroy(&decoder->lock);
+	}
+	free(decoder);
+}
