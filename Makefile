@@ -51,7 +51,8 @@ ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
 JSON_SRC = lib/json/reader.c lib/json/writer.c
-RECORD_SRC =
+RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/sniff.c \
+	lib/record/value.c lib/record/write.c
 IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
 MODEL_SRC =
 GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \

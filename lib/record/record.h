@@ -12,6 +12,7 @@
 #define FRCNN_RECORD_H
 
 #include "base/base.h"
+#include "json/json.h"
 
 /* ---- notices: what went on while reading, one line each ------------------------------------------------------ */
 
@@ -111,7 +112,7 @@ struct frcnn_record {
 	int64_t image_id;
 	const char *file_name; /* bytes, escapes undone, no NUL inside; NULL: absent (always in COCO results) */
 	int width, height;     /* 0: absent */
-	const char *model;     /* NULL: absent */
+	const char *model;     /* as the record has it; NULL: absent */
 	bool has_detections, has_proposals; /* the keys are there; at least one is */
 	struct frcnn_record_item *detections, *proposals;
 	size_t ndetections, nproposals;
@@ -141,7 +142,7 @@ void frcnn_records_close(struct frcnn_records *records);
  *
  * JSON Lines come line by line, a record as soon as its line is there; memory follows one line. The COCO forms are read
  * whole before the first record comes: images in the order of their first result (of a dataset: of `images`, those
- * without annotations too), detections in input order. Memory is the text (when it came from a stream) and 32 bytes a
+ * without annotations too), detections in input order. Memory is the text (when it came from a stream) and 40 bytes a
  * detection. A result, annotation or line that is wrong is one error; the others go through. */
 int frcnn_records_next(struct frcnn_records *records, const struct frcnn_record **out, struct frcnn_error *err);
 /* Settled by the first call of frcnn_records_next. */
@@ -153,7 +154,7 @@ enum frcnn_record_form frcnn_records_form(const struct frcnn_records *records);
 struct frcnn_ground_truth {
 	size_t nimages; /* in file order; ids unique */
 	int64_t *image_ids;
-	const char **file_names; /* bytes, escapes undone; NULL: absent */
+	const char **file_names; /* as the file has them, no NUL inside; NULL: absent */
 	int *widths, *heights;   /* 0: absent */
 
 	size_t nannotations; /* in file order, those that are in order */
@@ -217,8 +218,8 @@ int frcnn_labels_parse(const void *text, size_t size, struct frcnn_labels *out, 
 int frcnn_labels_read(const char *path, struct frcnn_labels *out, struct frcnn_error *err); /* messages name path */
 void frcnn_labels_free(struct frcnn_labels *labels);
 
-/* ---- private to this folder
- * --------------------------------------------------------------------------------------------- */
+/* ---- private to this folder ---------------------------------------------------------------------------------------
+ */
 
 /* Exact map from ids to indices (ids.c). Zero-initialise. */
 struct frcnn_id_map {
@@ -230,5 +231,65 @@ struct frcnn_id_map {
 int frcnn_id_map_add(struct frcnn_id_map *map, int64_t id, size_t index, size_t *value);
 bool frcnn_id_map_find(const struct frcnn_id_map *map, int64_t id, size_t *value);
 void frcnn_id_map_free(struct frcnn_id_map *map);
+
+/* One object's keys (value.c): the texts of the values that have a meaning, the last one of duplicates. */
+#define FRCNN_SCAN_KEYS 8
+struct frcnn_scan {
+	const char *const *keys; /* at most FRCNN_SCAN_KEYS */
+	size_t nkeys;
+	/* Called for each other key; may be NULL. */
+	int (*unknown)(void *context, struct frcnn_span key, struct frcnn_span value, struct frcnn_error *err);
+	void *context;
+
+	bool object;                               /* out: the value was an object */
+	struct frcnn_span values[FRCNN_SCAN_KEYS]; /* out: data NULL: absent */
+	const char *duplicate;                     /* out: a key that appeared more than once, or NULL */
+	struct frcnn_span text;                    /* out: the whole value */
+};
+/* Takes the value under the cursor. An error is one of syntax, or unknown()'s. */
+int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan);
+
+/* Values from their text. Messages begin with name ("score is null, not a number") and know no place. */
+int frcnn_value_number(struct frcnn_span value, const char *name, double *out, float *out_f32, struct frcnn_error *err);
+int frcnn_value_id(struct frcnn_span value, const char *name, int64_t *out, struct frcnn_error *err);
+int frcnn_value_size(struct frcnn_span value, const char *name, int *out, struct frcnn_error *err); /* 0 .. INT_MAX */
+int frcnn_value_bbox(struct frcnn_span value, double out[4], float out_f32[4], struct frcnn_error *err);
+/* Decoded into *out (cleared first, NUL-terminated); null counts as absent: *present false. A NUL inside is refused. */
+int frcnn_value_text(struct frcnn_span value, const char *name, bool unescape, struct frcnn_buffer *out, bool *present,
+		     struct frcnn_error *err);
+
+/* Formats "name:line: text" (line 0: "name: text") and hands it on. */
+void frcnn_note(const struct frcnn_notices *notices, enum frcnn_notice_kind kind, const char *name, size_t line,
+		const char *format, ...) FRCNN_PRINTF(5, 6);
+/* A failure of the cursor in a whole file: "name:line: column C: message". Takes its message from reason. */
+int frcnn_fail_at(struct frcnn_error *err, const char *name, size_t line, const struct frcnn_error *reason);
+/* Newlines between from and to, added to *line. */
+void frcnn_count_lines(const char *from, const char *to, size_t *line);
+
+/* Where an annotation stands, for datasets that are read as detections. */
+struct frcnn_annotation_source {
+	struct frcnn_span text;
+	size_t line, index;
+};
+/* As frcnn_ground_truth_parse. sources NULL: not wanted; else *sources is an array by annotation (the caller frees it),
+ * and what matters to ground truth alone (area, iscrowd absent) is not warned of. */
+int frcnn_dataset_parse(const void *text, size_t size, const char *name, bool images_only,
+			const struct frcnn_notices *notices, struct frcnn_ground_truth *out,
+			struct frcnn_annotation_source **sources, struct frcnn_error *err);
+
+/* Tells the form from the bytes as they come (sniff.c). Zero-initialise. */
+struct frcnn_sniffer {
+	enum frcnn_record_form form; /* UNKNOWN: not yet */
+	bool seen;                   /* something that is not white space was there */
+	bool several_lines;          /* a record (not a dataset) goes over several lines */
+	bool utf16;
+	int state, depth;
+	char last;
+	bool string, escape, key, passed, newline;
+	char text[16];
+	size_t length, offset;
+};
+/* True once form or utf16 is settled. */
+bool frcnn_sniff(struct frcnn_sniffer *sniffer, const char *bytes, size_t size);
 
 #endif
