@@ -90,7 +90,7 @@ void frcnn_warn(const char *file, const char *format, ...)
 	va_end(args);
 }
 
-void frcnn_note(const char *format, ...)
+void frcnn_say(const char *format, ...)
 {
 	va_list args;
 
