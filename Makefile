@@ -62,7 +62,7 @@ KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/ker
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
-DRAW_SRC =
+DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)
 PROGRAMS =
@@ -124,7 +124,9 @@ $(REPLAY_FILES): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BU
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # tests/run.sh runs each kind of test and adds them up.
-check: all $(UNIT_FILE) $(REPLAY_FILES)
+tests: all $(UNIT_FILE) $(REPLAY_FILES)
+
+check: tests
 	@CC='$(CC)' MAKE='$(MAKE)' BUILD='$(BUILD)' SANITIZE='$(SANITIZE)' UNIT='$(UNIT_FILE)' \
 		PROGRAMS='$(PROGRAMS)' FUZZ_TARGETS='$(FUZZ_TARGETS)' sh tests/run.sh
 
@@ -217,5 +219,5 @@ uninstall:
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
 
-.PHONY: all check bench fuzz lint format format-check clean install uninstall FORCE
+.PHONY: all tests check bench fuzz lint format format-check clean install uninstall FORCE
 .SECONDARY:
