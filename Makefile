@@ -87,8 +87,7 @@ all: $(PROGRAM_FILES) $(BUILD)/libfrcnn.a $(BUILD)/$(SHARED)
 
 # Holds the flags of the last build here; other flags build everything anew.
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D)
-	$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CRITERION_CFLAGS) / $(ALL_LDFLAGS) $(LIBS))
+	$(shell mkdir -p $(@D))$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CRITERION_CFLAGS) / $(ALL_LDFLAGS) $(LIBS))
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -113,14 +112,17 @@ $(BUILD)/$(SHARED): $(LIB_OBJ)
 	@ln -sf $(SHARED) $(BUILD)/libfrcnn.so
 
 $(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # ---- tests ---------------------------------------------------------------
 
 $(BUILD)/tests/unit_tests: $(UNIT_OBJ) $(CLI_OBJ) $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CRITERION_LIBS) $(LIBS)
 
 $(REPLAY_FILES): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # tests/run.sh runs each kind of test and adds them up.
@@ -131,6 +133,7 @@ check: tests
 		PROGRAMS='$(PROGRAMS)' FUZZ_TARGETS='$(FUZZ_TARGETS)' sh tests/run.sh
 
 $(BENCH_FILES): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/bench_%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 bench: all $(BENCH_FILES)
@@ -142,6 +145,7 @@ fuzz:
 		CFLAGS='-O1 -g' $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 
 $(FUZZ_TARGETS:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 # ---- upkeep --------------------------------------------------------------
@@ -214,7 +218,7 @@ uninstall:
 	rm -f $(DESTDIR)$(INCLUDEDIR)/frcnn.h
 	set -e; for page in $(notdir $(MAN_PAGES)); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; done
 	set -e; for file in $(SHARE_FILES); do rm -f $(DESTDIR)$(DATADIR)/$$file; done
-	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir {} + ; fi
+	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
