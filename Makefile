@@ -69,7 +69,7 @@ PROGRAMS =
 UNIT_SRC =
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS =
-BENCHES =
+BENCHES = kernels
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ = $(CLI_SRC:%.c=$(BUILD)/%.o)

@@ -117,7 +117,7 @@ int frcnn_build_resnet(struct frcnn_builder *b, int x, int stages[4]);       /* 
 int frcnn_build_mobilenet_v3(struct frcnn_builder *b, int x, int stages[2]); /* returns 2 */
 /* levels: nstages feature levels, then "pool"; returns nstages + 1. */
 int frcnn_build_fpn(struct frcnn_builder *b, const int *stages, int nstages, int levels[FRCNN_MAX_LEVELS]);
-void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevels, int outputs[FRCNN_MAX_LEVELS]);
+void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevels, int *outputs);
 int frcnn_build_box_head(struct frcnn_builder *b, int x, int roi_size);
 
 /* ---- passes

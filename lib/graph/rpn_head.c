@@ -1,7 +1,7 @@
 /* Region proposal head (Ren et al. 2015): 3x3 + ReLU (twice in V2), then logits and deltas, shared by all levels. */
 #include "graph/graph.h"
 
-void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevels, int outputs[FRCNN_MAX_LEVELS])
+void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevels, int *outputs)
 {
 	int x = levels[0], first = b->status ? 0 : (int)b->graph->count;
 
