@@ -54,7 +54,7 @@ JSON_SRC = lib/json/reader.c lib/json/writer.c
 RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/sniff.c \
 	lib/record/value.c lib/record/write.c
 IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
-MODEL_SRC = $(addprefix lib/model/,arena.c checkpoint.c legacy.c pickle.c safetensors.c safetensors_write.c tensor.c weights.c zip.c)
+MODEL_SRC = lib/model/describe.c lib/model/metadata.c lib/model/model.c $(addprefix lib/model/,arena.c checkpoint.c legacy.c pickle.c safetensors.c safetensors_write.c tensor.c weights.c zip.c)
 GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \
 	fuse.c shape.c memory_plan.c print.c)
 KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c \

@@ -102,6 +102,7 @@ struct frcnn_description {
 	int max_dets;
 	char **label_names;        /* nlabels entries, [0] "background"; an entry may be NULL */
 	int64_t *label_categories; /* nlabels entries; [0] is 0 */
+	char *provenance;          /* JSON text of an object, from metadata, or NULL */
 };
 
 /* Fills *out from the checkpoint, its metadata, and options (may be NULL), in that order of precedence from weak to
@@ -110,6 +111,22 @@ struct frcnn_description {
 int frcnn_describe(const struct frcnn_checkpoint *checkpoint, const char *path,
                    const struct frcnn_model_options *options, struct frcnn_description *out, struct frcnn_error *err);
 void frcnn_description_free(struct frcnn_description *description);
+
+/* Sets architecture and everything from min_size to max_dets to torchvision's defaults for it. FRCNN_EINVAL when the
+ * name is unknown or is not that of what the tensors hold (body, depth and v2 must be set). */
+int frcnn_describe_defaults(struct frcnn_description *description, const char *architecture, struct frcnn_error *err);
+/* The architectures we know, separated by ", ". */
+const char *frcnn_architectures(void);
+
+/* Overwrites what the JSON text of __metadata__.frcnn states; what it leaves out stays. "architecture" comes first:
+ * its defaults are set before the other keys are read, unless keep_architecture. Labels must be as many as the tensors
+ * imply. FRCNN_EFORMAT names the key. */
+int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, struct frcnn_description *inout,
+                        struct frcnn_error *err);
+/* Replaces label names and categories by copies; names[i] and categories[i] are of label i + 1. categories NULL: the
+ * labels themselves. count must be nlabels - 1. */
+int frcnn_describe_labels(struct frcnn_description *description, const char *const *names, const int64_t *categories,
+                          size_t count, struct frcnn_error *err);
 
 /* JSON text for __metadata__.frcnn (records.md), without model digest. */
 int frcnn_metadata_write(const struct frcnn_description *description, struct frcnn_buffer *out,
