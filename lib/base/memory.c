@@ -13,9 +13,10 @@ bool frcnn_mul_size(size_t a, size_t b, size_t *out)
 
 void *frcnn_calloc(size_t count, size_t size)
 {
-	if (count == 0 || size == 0)
-		return calloc(1, 1);
-	return calloc(count, size);
+	size_t bytes;
+	if (!frcnn_mul_size(count, size, &bytes))
+		return NULL;
+	return calloc(1, bytes ? bytes : 1);
 }
 
 void *frcnn_realloc(void *block, size_t count, size_t size)

@@ -107,8 +107,8 @@ static bool quick_double(uint64_t mantissa, int64_t exponent, double *out)
 }
 
 /* Rounding to double first does no harm unless it lands on the midpoint of two floats: then the side on which the
- * true value lies is lost. What quick_double gives is 0 or within float's normal range, where midpoints end in a one
- * and 28 zeros. */
+ * true value lies is lost (not so with integers below 2^53, which are exact). What quick_double gives is 0 or within
+ * float's normal range, where midpoints end in a one and 28 zeros. */
 static bool quick_float(uint64_t mantissa, int64_t exponent, float *out)
 {
 	double value;
@@ -116,7 +116,8 @@ static bool quick_float(uint64_t mantissa, int64_t exponent, float *out)
 		return false;
 	uint64_t bits;
 	memcpy(&bits, &value, sizeof(bits));
-	if ((bits & 0x1fffffff) == 0x10000000)
+	bool exact = exponent >= 0 && value <= (double)EXACT_INTEGER;
+	if (!exact && (bits & 0x1fffffff) == 0x10000000)
 		return false;
 	*out = (float)value;
 	return true;
@@ -356,7 +357,7 @@ size_t frcnn_format_float(float value, char *out)
 	if (size == 0)
 		return lay_out(negative, "0", 1, 0, out);
 
-	if (size > 1e-12f && size < 1e21f) {
+	if (size > 1e-12f && size < 0x1p53f) {
 		int exponent = decimal_exponent(size);
 		for (int count = 6; count <= 9; count++) {
 			int scale;

@@ -220,12 +220,17 @@ static int take_string(struct frcnn_json *json, struct frcnn_span *out)
 	return 0;
 }
 
-static bool pass_word(struct frcnn_json *json, const char *word)
+static bool at_word(const struct frcnn_json *json, const char *word)
 {
 	size_t size = strlen(word);
-	if ((size_t)(json->end - json->at) < size || memcmp(json->at, word, size) != 0)
+	return (size_t)(json->end - json->at) >= size && memcmp(json->at, word, size) == 0;
+}
+
+static bool pass_word(struct frcnn_json *json, const char *word)
+{
+	if (!at_word(json, word))
 		return false;
-	json->at += size;
+	json->at += strlen(word);
 	return true;
 }
 
@@ -311,7 +316,7 @@ static int pass_scalar(struct frcnn_json *json, enum frcnn_json_type type)
 	case FRCNN_JSON_NULL:
 		return pass_literal(json, "null");
 	default:
-		if (pass_word(json, "NaN") || pass_word(json, "Infinity"))
+		if (at_word(json, "NaN") || at_word(json, "Infinity"))
 			return frcnn_json_fail(json, "NaN and Infinity are not JSON");
 		return unexpected(json, "a value");
 	}

@@ -1,0 +1,119 @@
+/* base: the pool of threads. */
+#include "base/base.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+struct tally {
+	atomic_int *times;
+	int threads;
+	atomic_int bad_worker;
+	atomic_int total;
+};
+
+static void count_index(void *context, size_t index, int worker)
+{
+	struct tally *tally = context;
+	atomic_fetch_add(&tally->times[index], 1);
+	atomic_fetch_add(&tally->total, 1);
+	if (worker < 0 || worker >= tally->threads)
+		atomic_fetch_add(&tally->bad_worker, 1);
+}
+
+/* Every index once, all of it done on return, whatever the number of threads and indices. */
+Test(pool, every_index_exactly_once)
+{
+	for (int threads = 1; threads <= 9; threads += 2) {
+		struct frcnn_pool *pool;
+		cr_assert_eq(frcnn_pool_new(threads, &pool, NULL), 0);
+		cr_assert_eq(frcnn_pool_threads(pool), threads);
+		for (int run = 0; run < 600; run++) {
+			size_t count = (size_t)(run * 7 % 61);
+			atomic_int times[64] = {0};
+			struct tally tally = {.times = times, .threads = threads};
+			frcnn_pool_run(pool, count, count_index, &tally);
+			cr_assert_eq(tally.bad_worker, 0);
+			cr_assert_eq((size_t)tally.total, count);
+			for (size_t i = 0; i < 64; i++)
+				cr_assert_eq(times[i], i < count);
+			if (run % 100 == 0)
+				usleep(3000); /* long enough for all to fall asleep */
+		}
+		frcnn_pool_free(pool);
+	}
+}
+
+Test(pool, none_runs_here)
+{
+	atomic_int times[8] = {0};
+	struct tally tally = {.times = times, .threads = 1};
+	frcnn_pool_run(NULL, 8, count_index, &tally);
+	cr_assert(tally.total == 8 && tally.bad_worker == 0);
+	cr_assert_eq(frcnn_pool_threads(NULL), 1);
+	frcnn_pool_free(NULL);
+}
+
+static void wait_for_other(void *context, size_t index, int worker)
+{
+	(void)index;
+	(void)worker;
+	atomic_int *arrived = context;
+	atomic_fetch_add(arrived, 1);
+	for (int i = 0; i < 5000 && atomic_load(arrived) < 2; i++)
+		usleep(1000);
+}
+
+/* Two tasks that wait for each other can only both arrive if two threads are at work. */
+Test(pool, works_at_the_same_time)
+{
+	struct frcnn_pool *pool;
+	cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
+	for (int i = 0; i < 5; i++) {
+		atomic_int arrived = 0;
+		double before = frcnn_seconds();
+		frcnn_pool_run(pool, 2, wait_for_other, &arrived);
+		cr_assert_lt(frcnn_seconds() - before, 4.0);
+		cr_assert_eq(arrived, 2);
+	}
+	frcnn_pool_free(pool);
+}
+
+static atomic_int signalled_here;
+static pthread_t caller;
+
+static void on_signal(int number)
+{
+	(void)number;
+	atomic_store(&signalled_here, pthread_equal(pthread_self(), caller) ? 1 : 2);
+}
+
+/* A signal for the process reaches the program's thread, not a worker in the middle of a kernel. */
+Test(pool, signals_are_left_to_the_caller)
+{
+	caller = pthread_self();
+	struct frcnn_pool *pool;
+	cr_assert_eq(frcnn_pool_new(4, &pool, NULL), 0);
+	signal(SIGUSR1, on_signal);
+	kill(getpid(), SIGUSR1);
+	for (int i = 0; i < 2000 && atomic_load(&signalled_here) == 0; i++)
+		usleep(1000);
+	cr_assert_eq(signalled_here, 1);
+	frcnn_pool_free(pool);
+}
+
+Test(pool, no_threads_is_an_error)
+{
+	struct frcnn_pool *pool = (struct frcnn_pool *)1;
+	struct frcnn_error err;
+	cr_assert_eq(frcnn_pool_new(0, &pool, &err), FRCNN_EINVAL);
+	cr_assert_null(pool);
+}
+
+Test(cores, at_least_one_and_no_more_than_there_are)
+{
+	int cores = frcnn_usable_cores();
+	cr_assert(cores >= 1 && cores <= sysconf(_SC_NPROCESSORS_CONF));
+}
