@@ -77,6 +77,10 @@ run_unit() {
 	leaks=$(grep -c 'ERROR: LeakSanitizer' "$logs/unit.log")
 	failed=$((failed + leaks))
 	[ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
+	if [ $((passed + failed + skipped)) = 0 ]; then
+		echo "unit: no test in it"
+		failed=1
+	fi
 	sed -n 's/^ok - \(.*[^ ]\)  *# SKIP/skipped \1:/p' "$tap"
 	add unit "$passed" "$failed" "$skipped"
 }
