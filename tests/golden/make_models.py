@@ -11,6 +11,7 @@ NAME.stages.safetensors  fp32 stages of one small image:
     roi_pool_features in fasterrcnn_resnet18_fpn. The numbers used are in __metadata__, as text.
 roi_levels.stages.safetensors  RoIAlign and RoIPool over levels 2 to 5, which no small image reaches.
 """
+import copy
 import os
 import sys
 
@@ -160,6 +161,11 @@ def randomise(model, image):
         nn.init.normal_(m.bias, std=0.3)
         m.momentum = 1.0
         m.train()
+    # As in a trained network a block adds a little to its shortcut; otherwise a hundred layers amplify rounding.
+    for m in model.modules():
+        last = getattr(m, "bn3", getattr(m, "bn2", None))
+        if last is not None:
+            last.weight.data *= 0.3
     with torch.no_grad():
         model([image])
     for h in handles:
@@ -266,6 +272,17 @@ def sound(s, numbers):
     return None
 
 
+def steady(model, image, s):
+    """Whether float64 gives the same detections: a golden that rounding moves shows nothing."""
+    exact = copy.deepcopy(model).double()
+    exact.roi_heads.box_roi_pool.scales = exact.roi_heads.box_roi_pool.map_levels = None
+    with torch.no_grad():
+        out = exact([image.double()])[0]
+    if len(out["scores"]) != len(s["scores"]) or not torch.equal(out["labels"], s["labels"]):
+        return False
+    return (out["scores"] - s["scores"]).abs().max() < 2e-5 and (out["boxes"] - s["boxes"]).abs().max() < 5e-3
+
+
 def old_keys(state):
     """The names torchvision wrote before its FPN and RPN layers became blocks."""
     out = {}
@@ -316,6 +333,8 @@ def make(case):
         wanted = [1 / 32, 1 / 32] if "mobilenet" in case["arch"] else [1 / 4, 1 / 8, 1 / 16, 1 / 32]
         assert pooler.scales == wanted, pooler.scales
         problem = sound(s, case["numbers"])
+        if problem is None and not steady(model, pixels, s):
+            problem = "moved by rounding"
         if problem is None:
             break
         print(f"  seed {seed}: {problem}", file=sys.stderr)
