@@ -66,9 +66,9 @@ DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)
 PROGRAMS = frcnn-detect frcnn-model
-UNIT_SRC = tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c
+UNIT_SRC = tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
-FUZZ_TARGETS = json
+FUZZ_TARGETS = json record coco
 BENCHES = kernels
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
