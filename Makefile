@@ -65,10 +65,11 @@ DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c 
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)
-PROGRAMS = frcnn-detect frcnn-model
-UNIT_SRC = tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c
+PROGRAMS = frcnn-detect frcnn-model frcnn-draw
+UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
+	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_image.c tests/unit/test_draw.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
-FUZZ_TARGETS = json record coco
+FUZZ_TARGETS = json record coco image
 BENCHES = kernels
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
