@@ -41,7 +41,7 @@ if test $program = frcnn
     set programs
     for folder in $PATH
         for file in $folder/frcnn-*
-            set programs $programs (basename $file)
+            test -x $file; and set programs $programs (basename $file)
         end
     end
 end

@@ -17,7 +17,7 @@ every_command() {
 
 # listed PROGRAM [COMMAND]: "--name" and "-letter", a line each, sorted
 listed() {
-	"$bin/$1" ${2+"$2"} --list-options | awk -F '\t' '/^-/ { print $1; if ($2) print $2 }' | sort
+	"$bin/$1" ${2+"$2"} --list-options | awk -F '\t' '/^-/ { print $1; if ($2 != "") print $2 }' | sort
 }
 
 case_options_are_listed() {
