@@ -102,8 +102,8 @@ int frcnn_make_parents(const char *path, struct frcnn_error *err);
 /* ---- numbers (number.c) --------------------------------------------------- */
 
 /* Strict: the whole text must be one decimal number ("-1", "+0.5", ".5", "5.", "1e-3"; no blanks, hex, inf, nan),
- * correctly rounded, whatever the locale. Return 0, or FRCNN_EINVAL (malformed) / FRCNN_ELIMIT (does not fit: out of range of int64; overflow to
- * infinity). */
+ * correctly rounded, whatever the locale. Return 0, or FRCNN_EINVAL (malformed) / FRCNN_ELIMIT (does not fit: out of
+ * range of int64; overflow to infinity). */
 int frcnn_parse_int64(const char *text, size_t size, int64_t *out);
 /* An integer also when it is written 1.0 or 12e2, exactly; 1.5 is FRCNN_EINVAL. */
 int frcnn_parse_exact_int64(const char *text, size_t size, int64_t *out);
@@ -154,6 +154,6 @@ int frcnn_pool_threads(const struct frcnn_pool *pool); /* NULL pool: 1 */
  * returns when all are done. Results must not depend on worker or order. Not reentrant. NULL pool: runs here.
  * Idle workers sleep (a short spin is allowed between back-to-back runs). */
 void frcnn_pool_run(struct frcnn_pool *pool, size_t count, void (*task)(void *context, size_t index, int worker),
-                    void *context);
+		    void *context);
 
 #endif

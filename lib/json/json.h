@@ -32,8 +32,8 @@ struct frcnn_json {
 	struct frcnn_error *err;     /* may be NULL */
 	size_t first_line;           /* number of the first line, for messages; 1 unless set by the caller */
 	int depth;
-	bool python_nan;             /* take Python's NaN, Infinity, -Infinity as numbers */
-	bool first;                  /* private: an object or array was entered, nothing of it read */
+	bool python_nan; /* take Python's NaN, Infinity, -Infinity as numbers */
+	bool first;      /* private: an object or array was entered, nothing of it read */
 };
 
 /* text is borrowed and must outlive the reader. */
