@@ -67,9 +67,10 @@ CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cl
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(DRAW_SRC)
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
-	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_image.c tests/unit/test_draw.c
+	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_image.c tests/unit/test_draw.c \
+	tests/unit/test_checkpoint.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
-FUZZ_TARGETS = json record coco image
+FUZZ_TARGETS = json record coco image checkpoint
 BENCHES = kernels
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
@@ -118,9 +119,13 @@ $(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.
 
 # ---- tests ---------------------------------------------------------------
 
+# Allocations pass through tests/unit/refuse.c, which can make them fail.
+UNIT_WRAP = $(addprefix -Wl$(comma)--wrap=frcnn_,calloc realloc alloc_aligned strdup strndup grow)
+comma = ,
+
 $(BUILD)/tests/unit_tests: $(UNIT_OBJ) $(CLI_OBJ) $(BUILD)/libfrcnn.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CRITERION_LIBS) $(LIBS)
+	$(CC) $(ALL_LDFLAGS) $(UNIT_WRAP) -o $@ $^ $(CRITERION_LIBS) $(LIBS)
 
 $(REPLAY_FILES): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libfrcnn.a
 	@mkdir -p $(@D)

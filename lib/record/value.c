@@ -13,6 +13,41 @@ static bool blank(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+static bool letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* A NaN or Infinity, which is no JSON, is told with the key that it stands under: the last key before it. */
+static void name_key(const struct frcnn_json *json)
+{
+	static const char *const words[] = {"NaN", "Infinity"};
+	const char *at = json->at, *begin, *end = NULL;
+	bool found = false;
+
+	while (at < json->end && letter(*at))
+		at++;
+	for (size_t i = 0; i < FRCNN_COUNT(words); i++) {
+		size_t size = strlen(words[i]);
+		if ((size_t)(at - json->text) >= size && memcmp(at - size, words[i], size) == 0)
+			found = true;
+	}
+	if (!json->err || !found)
+		return;
+	while (at > json->text && !end)
+		if (*--at == ':' && at > json->text && at[-1] == '"')
+			end = at - 1;
+	if (!end)
+		return;
+	begin = end;
+	while (begin > json->text && letter(begin[-1]))
+		begin--;
+	if (begin == end || begin == json->text || begin[-1] != '"' || end - begin > 64)
+		return;
+	struct frcnn_error reason = *json->err;
+	frcnn_fail(json->err, reason.status, "%s (key \"%.*s\")", reason.message, (int)(end - begin), begin);
+}
+
 int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 {
 	struct frcnn_span key, value;
@@ -43,6 +78,8 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 			struct frcnn_buffer copy = {0};
 			frcnn_buffer_add(&copy, key.data, key.size);
 			rc = copy.failed ? frcnn_fail_nomem(json->err) : frcnn_json_skip(json, &value);
+			if (rc == FRCNN_EFORMAT)
+				name_key(json);
 			if (rc >= 0)
 				rc = scan->unknown(scan->context, (struct frcnn_span){copy.data, copy.size}, value,
 						   json->err);
@@ -52,8 +89,10 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 			continue;
 		}
 		rc = frcnn_json_skip(json, &value);
-		if (rc < 0)
+		if (rc < 0) {
+			name_key(json);
 			return rc;
+		}
 		if (i == scan->nkeys)
 			continue;
 		if (scan->values[i].data)
