@@ -34,7 +34,7 @@ static struct style style_of(const struct frcnn_image *image)
 
 	style.line = max_int(1, (side + 120) / 240);
 	style.edge = max_int(1, (style.line + 1) / 3);
-	style.scale = max_int(1, (side + 150) / 300);
+	style.scale = max_int(1, (side + 100) / 250);
 	style.pad = style.scale;
 	return style;
 }

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 
 #include <png.h>
+#include <zlib.h>
 
 /* ---- JPEG ---------------------------------------------------------------------- */
 
@@ -60,7 +61,8 @@ static void destination_term(j_compress_ptr jpeg)
 	frcnn_buffer_add(w->out, w->block, sizeof w->block - w->destination.free_in_buffer);
 }
 
-int frcnn_jpeg_encode(const struct frcnn_image *image, int quality, struct frcnn_buffer *out, struct frcnn_error *err)
+int frcnn_jpeg_encode(const struct frcnn_image *image, int quality, const char *comment, struct frcnn_buffer *out,
+		      struct frcnn_error *err)
 {
 	struct jpeg_writer *w = frcnn_calloc(1, sizeof *w);
 	int status = 0;
@@ -97,6 +99,8 @@ int frcnn_jpeg_encode(const struct frcnn_image *image, int quality, struct frcnn
 		w->jpeg.comp_info[c].h_samp_factor = w->jpeg.comp_info[c].v_samp_factor = 1;
 	w->jpeg.optimize_coding = TRUE;
 	jpeg_start_compress(&w->jpeg, TRUE);
+	if (comment)
+		jpeg_write_marker(&w->jpeg, JPEG_COM, (const JOCTET *)comment, (unsigned int)strlen(comment));
 	while (w->jpeg.next_scanline < w->jpeg.image_height) {
 		JSAMPROW row = image->rgb + (size_t)w->jpeg.next_scanline * (size_t)image->width * 3;
 
@@ -146,7 +150,8 @@ static void on_png_flush(png_structp png)
 	(void)png;
 }
 
-static int write_png(struct png_writer *w, const struct frcnn_image *image, struct frcnn_error *err)
+static int write_png(struct png_writer *w, const struct frcnn_image *image, const char *comment,
+		     struct frcnn_error *err)
 {
 	w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w, on_png_error, on_png_warning);
 	if (!w->png)
@@ -160,6 +165,12 @@ static int write_png(struct png_writer *w, const struct frcnn_image *image, stru
 	png_set_user_limits(w->png, 0x7FFFFFFF, 0x7FFFFFFF);
 	png_set_IHDR(w->png, w->info, (png_uint_32)image->width, (png_uint_32)image->height, 8, PNG_COLOR_TYPE_RGB,
 		     PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+	if (comment) {
+		png_text text = {.compression = PNG_TEXT_COMPRESSION_NONE, .key = (png_charp) "Software"};
+
+		text.text = (png_charp)comment;
+		png_set_text(w->png, w->info, &text, 1);
+	}
 	png_write_info(w->png, w->info);
 	for (int y = 0; y < image->height; y++)
 		png_write_row(w->png, image->rgb + (size_t)y * (size_t)image->width * 3);
@@ -167,11 +178,43 @@ static int write_png(struct png_writer *w, const struct frcnn_image *image, stru
 	return w->out->failed ? frcnn_fail_nomem(err) : 0;
 }
 
-int frcnn_png_encode(const struct frcnn_image *image, struct frcnn_buffer *out, struct frcnn_error *err)
+int frcnn_png_encode(const struct frcnn_image *image, const char *comment, struct frcnn_buffer *out,
+		     struct frcnn_error *err)
 {
 	struct png_writer w = {.out = out};
-	int status = write_png(&w, image, err);
+	int status = write_png(&w, image, comment, err);
 
 	png_destroy_write_struct(&w.png, &w.info);
+	return status;
+}
+
+static void add_big_endian(struct frcnn_buffer *out, uint32_t value)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		frcnn_buffer_putc(out, (char)(value >> shift));
+}
+
+int frcnn_png_copy(const uint8_t *bytes, size_t size, const char *comment, struct frcnn_buffer *out,
+		   struct frcnn_error *err)
+{
+	/* The signature, and a header of 13 bytes with its length, type and checksum. */
+	const size_t head = 8 + 25;
+	struct frcnn_buffer chunk = {0};
+	int status = 0;
+
+	if (size < head)
+		return frcnn_fail(err, FRCNN_EFORMAT, "truncated PNG");
+	frcnn_buffer_add(&chunk, "tEXtSoftware", sizeof "tEXtSoftware");
+	frcnn_buffer_puts(&chunk, comment);
+	frcnn_buffer_add(out, bytes, head);
+	if (!chunk.failed) {
+		add_big_endian(out, (uint32_t)chunk.size - 4);
+		frcnn_buffer_add(out, chunk.data, chunk.size);
+		add_big_endian(out, (uint32_t)crc32(0, (const Bytef *)chunk.data, (uInt)chunk.size));
+	}
+	frcnn_buffer_add(out, bytes + head, size - head);
+	if (chunk.failed || out->failed)
+		status = frcnn_fail_nomem(err);
+	frcnn_buffer_free(&chunk);
 	return status;
 }

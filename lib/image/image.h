@@ -62,8 +62,14 @@ int frcnn_exif_orientation(const uint8_t *tiff, size_t size);
 
 /* ---- encode.c ------------------------------------------------------------------ */
 
-/* Append the encoded picture to out. JPEG: quality 1 .. 100, chroma not subsampled (4:4:4); sides up to 65,500. */
-int frcnn_jpeg_encode(const struct frcnn_image *image, int quality, struct frcnn_buffer *out, struct frcnn_error *err);
-int frcnn_png_encode(const struct frcnn_image *image, struct frcnn_buffer *out, struct frcnn_error *err);
+/* Append the encoded picture to out. comment: ASCII that goes into the file near its beginning (JPEG's comment, PNG's
+ * "Software"), NULL: none. JPEG: quality 1 .. 100, chroma not subsampled (4:4:4); sides up to 65,500. */
+int frcnn_jpeg_encode(const struct frcnn_image *image, int quality, const char *comment, struct frcnn_buffer *out,
+		      struct frcnn_error *err);
+int frcnn_png_encode(const struct frcnn_image *image, const char *comment, struct frcnn_buffer *out,
+		     struct frcnn_error *err);
+/* Appends a PNG file as it is, every pixel and chunk, with the comment behind its header. */
+int frcnn_png_copy(const uint8_t *bytes, size_t size, const char *comment, struct frcnn_buffer *out,
+		   struct frcnn_error *err);
 
 #endif

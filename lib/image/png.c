@@ -14,7 +14,7 @@ struct outline {
 	uint32_t width, height;
 	const uint8_t *exif; /* in the bytes; NULL: none */
 	size_t exif_size;
-	bool end_there;  /* IEND, or at least its length and type */
+	bool end_there;  /* IEND, with its checksum */
 	bool data_whole; /* no IDAT's data is cut short */
 };
 
@@ -55,7 +55,7 @@ static int walk(const uint8_t *bytes, size_t size, struct outline *out, struct f
 			return frcnn_fail(err, FRCNN_EFORMAT, "corrupt PNG: a chunk of %lu bytes",
 					  (unsigned long)length);
 		if (memcmp(type, "IEND", 4) == 0) {
-			out->end_there = true;
+			out->end_there = left >= 4 && length <= left - 4;
 			break;
 		}
 		if (!header_seen && !is_header)
@@ -126,11 +126,10 @@ static void on_read(png_structp png, png_bytep out, size_t count)
 	struct decoder *d = png_get_io_ptr(png);
 	size_t left = d->size - d->at;
 
-	if (count > left && !d->end_is_zeros) {
-		d->ended = true;
-		png_error(png, "truncated");
-	}
 	if (count > left) {
+		d->ended = true;
+		if (!d->end_is_zeros)
+			png_error(png, "truncated");
 		memset(out + left, 0, count - left);
 		memcpy(out, d->bytes + d->at, left);
 		d->at = d->size;
