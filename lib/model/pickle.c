@@ -301,6 +301,11 @@ static int push_object(struct machine *m, struct frcnn_span name)
 	return push_text(m, FRCNN_VALUE_OBJECT, (const uint8_t *)name.data, name.size);
 }
 
+static struct frcnn_span named(const char *name)
+{
+	return (struct frcnn_span){name, strlen(name)};
+}
+
 static bool is_int_list(const struct frcnn_value *value)
 {
 	if (value->kind != FRCNN_VALUE_LIST)
@@ -328,15 +333,15 @@ static int rebuild_tensor(struct machine *m, enum global global, const struct fr
 	/* metadata marks conjugate and negated views: their values are not those stored */
 	if (args->count > metadata && args->items[metadata]->kind == FRCNN_VALUE_DICT &&
 	    args->items[metadata]->count > 0)
-		return push_object(m, (struct frcnn_span){"a tensor with metadata", 22});
+		return push_object(m, named("torch._utils._rebuild_tensor_v2 with metadata"));
 	enum frcnn_dtype dtype = args->items[0]->storage->dtype;
 	if (global == GLOBAL_REBUILD_TENSOR_V3) {
-		const struct frcnn_value *named = args->items[6];
-		if (named->kind == FRCNN_VALUE_OBJECT)
-			return push_object(m, named->text);
-		if (named->kind != FRCNN_VALUE_KNOWN || named->global != GLOBAL_DTYPE)
+		const struct frcnn_value *type = args->items[6];
+		if (type->kind == FRCNN_VALUE_OBJECT)
+			return push_object(m, type->text);
+		if (type->kind != FRCNN_VALUE_KNOWN || type->global != GLOBAL_DTYPE)
 			return damaged(m, "a tensor with malformed arguments");
-		dtype = named->dtype;
+		dtype = type->dtype;
 	}
 	int status = new_value(m, FRCNN_VALUE_TENSOR, &value);
 	if (status < 0)
@@ -407,7 +412,7 @@ static int call(struct machine *m, const struct frcnn_value *callable, const str
 	case GLOBAL_STORAGE:
 		break;
 	}
-	return push_object(m, (struct frcnn_span){"a torch storage", 15});
+	return push_object(m, named("torch.storage"));
 }
 
 /* The top of the stack: a callable and its arguments' tuple (with extra: keyword arguments above, not looked at). */
@@ -465,7 +470,7 @@ static int persistent(struct machine *m)
 	if (id->kind != FRCNN_VALUE_LIST || id->count < 2 || id->items[0]->kind != FRCNN_VALUE_TEXT)
 		return damaged(m, "a malformed persistent id");
 	if (frcnn_value_is_text(id->items[0], "module")) /* a class with its source text: never run */
-		return push_object(m, (struct frcnn_span){"a module's source", 17});
+		return push_object(m, named("torch.nn.Module with source"));
 	if (!frcnn_value_is_text(id->items[0], "storage") || id->count < 5 || id->count > 6 ||
 	    id->items[2]->kind != FRCNN_VALUE_TEXT || id->items[4]->kind != FRCNN_VALUE_INT ||
 	    id->items[4]->integer < 0)

@@ -180,8 +180,8 @@ int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *che
 		if (ferror(output.stream))
 			break;
 	}
-	opened = false;
 	status = frcnn_output_commit(&output, err);
+	opened = status < 0;
 out:
 	if (opened)
 		frcnn_output_abort(&output);

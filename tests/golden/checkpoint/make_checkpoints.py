@@ -108,6 +108,14 @@ save("numbers.pth", {"epoch": 1, "loss": 0.5})
 
 
 # ---- code that must never run ---------------------------------------------------------------------------------------
+def system(command):
+    raise AssertionError(f"ran {command}")
+
+
+system.__module__ = "os"  # pickled as os.system, where Python itself would write posix.system
+os.system = system
+
+
 class Evil:
     def __reduce__(self):
         return os.system, ("touch frcnn-was-here",)
@@ -166,6 +174,10 @@ write_zip("big_endian.pth", [(n, b"big" if n.endswith("byteorder") else d) for n
 write_zip("no_storage.pth", [(n, d) for n, d in records(plain) if not n.endswith("/data/1")])
 write_zip("short_storage.pth", [(n, d[:-1] if n.endswith("/data/1") else d) for n, d in records(plain)])
 write_zip("photos.zip", [("a/readme.txt", b"no checkpoint")])
+
+# A tensor name that is not UTF-8.
+write_zip("latin.pth", [(n, d.replace(b"backbone.bn.bias", b"backbone.bn.bia\xe9") if n.endswith(".pkl") else d)
+                        for n, d in records(plain)])
 
 # ---- safetensors -----------------------------------------------------------------------------------------------------
 save_file(weights(), os.path.join(out, "plain.safetensors"), {"frcnn": '{"name":"x"}', "format": "pt", "by": 'a "b"'})
