@@ -116,8 +116,9 @@ int frcnn_shard_parse(const char *text, void *shard, struct frcnn_error *err);
 
 /* Each prints one line on standard error, "PROGRAM: FILE: MESSAGE", control characters as \xNN; file may be NULL. */
 void frcnn_report(const char *file, const char *format, ...) FRCNN_PRINTF(2, 3); /* trouble */
-void frcnn_warn(const char *file, const char *format, ...) FRCNN_PRINTF(2, 3);   /* "warning: ..."; not under -q */
-void frcnn_say(const char *format, ...) FRCNN_PRINTF(1, 2);                      /* only under -v */
+void frcnn_report_errno(const char *file, int code); /* the system's reason, as frcnn_fail_errno words it */
+void frcnn_warn(const char *file, const char *format, ...) FRCNN_PRINTF(2, 3); /* "warning: ..."; not under -q */
+void frcnn_say(const char *format, ...) FRCNN_PRINTF(1, 2);                    /* only under -v */
 /* The message and "Try 'PROGRAM --help'"; returns FRCNN_EXIT_TROUBLE. */
 int frcnn_usage(const char *format, ...) FRCNN_PRINTF(1, 2);
 

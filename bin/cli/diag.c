@@ -79,6 +79,14 @@ void frcnn_report(const char *file, const char *format, ...)
 	va_end(args);
 }
 
+void frcnn_report_errno(const char *file, int code)
+{
+	struct frcnn_error err;
+
+	frcnn_fail_errno(&err, file, code);
+	frcnn_report(NULL, "%s", err.message);
+}
+
 void frcnn_warn(const char *file, const char *format, ...)
 {
 	va_list args;
@@ -119,6 +127,6 @@ int frcnn_close_stdout(void)
 	errno = 0;
 	if (fclose(stdout) == 0 && !lost)
 		return FRCNN_EXIT_OK;
-	frcnn_report(NULL, "standard output: %s", errno ? strerror(errno) : "write error");
+	frcnn_report_errno("standard output", errno ? errno : EIO);
 	return FRCNN_EXIT_TROUBLE;
 }

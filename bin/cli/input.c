@@ -140,7 +140,7 @@ static int walk_entry(struct walk *walk, const char *path, const char *relative,
 	int image;
 
 	if (lstat(path, &info) < 0) {
-		frcnn_report(path, "%s", strerror(errno));
+		frcnn_report_errno(path, errno);
 		walk->failed++;
 		return 0;
 	}
@@ -165,7 +165,7 @@ static int walk_entry(struct walk *walk, const char *path, const char *relative,
 		return frcnn_list_add(&walk->found, relative, size, err);
 	image = has_image_content(path);
 	if (image < 0) {
-		frcnn_report(path, "%s", strerror(errno));
+		frcnn_report_errno(path, errno);
 		walk->failed++;
 	}
 	return image > 0 ? frcnn_list_add(&walk->found, relative, size, err) : 0;
@@ -186,7 +186,7 @@ static int walk_folder(struct walk *walk, const char *relative, struct frcnn_err
 	}
 	folder = opendir(path.data);
 	if (!folder || fstat(dirfd(folder), &info) < 0) {
-		frcnn_report(path.data, "%s", strerror(errno));
+		frcnn_report_errno(path.data, errno);
 		walk->failed++;
 		goto out;
 	}
@@ -215,7 +215,7 @@ static int walk_folder(struct walk *walk, const char *relative, struct frcnn_err
 			goto out;
 	}
 	if (errno) {
-		frcnn_report(path.data, "%s", strerror(errno));
+		frcnn_report_errno(path.data, errno);
 		walk->failed++;
 	}
 out:
@@ -329,7 +329,7 @@ static int add_list(struct frcnn_inputs *inputs, bool null)
 		end = add_operand(inputs, line);
 	}
 	if (end < 0 && ferror(stdin)) {
-		frcnn_report("standard input", "%s", strerror(errno));
+		frcnn_report_errno("standard input", errno);
 		inputs->failed++;
 	}
 	free(line);

@@ -56,13 +56,13 @@ static int write_sidecar(const struct frcnn_sink *sink, struct frcnn_error *err)
 	}
 	stream = fopen(temporary.data, "we");
 	if (!stream) {
-		status = frcnn_fail(err, FRCNN_EIO, "%s: %s", temporary.data, strerror(errno));
+		status = frcnn_fail_errno(err, temporary.data, errno);
 		goto out;
 	}
 	errno = 0;
 	written = fwrite(text.data, 1, text.size, stream) == text.size;
 	if (fclose(stream) != 0 || !written || rename(temporary.data, sink->sidecar) < 0) {
-		status = frcnn_fail(err, FRCNN_EIO, "%s: %s", sink->sidecar, strerror(errno));
+		status = frcnn_fail_errno(err, sink->sidecar, errno);
 		unlink(temporary.data);
 	}
 out:
@@ -302,8 +302,8 @@ int frcnn_sink_put(struct frcnn_sink *sink, const struct frcnn_buffer *records, 
 		errno = 0;
 		if (fwrite(records->data, 1, records->size, sink->stream) != records->size ||
 		    fflush(sink->stream) != 0) {
-			status = frcnn_fail(err, FRCNN_EIO, "%s: %s", sink->path ? sink->path : "standard output",
-					    errno ? strerror(errno) : "write error");
+			status =
+			    frcnn_fail_errno(err, sink->path ? sink->path : "standard output", errno ? errno : EIO);
 			goto out;
 		}
 	}
@@ -328,7 +328,7 @@ int frcnn_sink_commit(struct frcnn_sink *sink, struct frcnn_error *err)
 		errno = 0;
 		if (fclose(stdout) == 0 && !lost)
 			return 0;
-		return frcnn_fail(err, FRCNN_EIO, "standard output: %s", errno ? strerror(errno) : "write error");
+		return frcnn_fail_errno(err, "standard output", errno ? errno : EIO);
 	}
 	status = frcnn_output_commit(&sink->file, err);
 	if (status == 0 && sink->sidecar)

@@ -50,7 +50,7 @@ void frcnn_progress_update(size_t done)
 		return;
 	state.done = done;
 	now = frcnn_seconds();
-	if (now - state.last >= (state.terminal ? 0.1 : 10.0))
+	if (now - state.last >= (state.terminal ? 0.1 : 10.0) || (state.terminal && done == state.total))
 		draw(now);
 }
 
