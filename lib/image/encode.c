@@ -171,6 +171,8 @@ static int write_png(struct png_writer *w, const struct frcnn_image *image, cons
 		text.text = (png_charp)comment;
 		png_set_text(w->png, w->info, &text, 1);
 	}
+	/* Half the time of the default for a fortieth more of bytes. */
+	png_set_compression_level(w->png, 4);
 	png_write_info(w->png, w->info);
 	for (int y = 0; y < image->height; y++)
 		png_write_row(w->png, image->rgb + (size_t)y * (size_t)image->width * 3);
