@@ -144,6 +144,7 @@ $(BENCH_FILES): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/bench_%.o $(CLI_OBJ
 
 bench: all $(BENCH_FILES)
 	@set -e; for bench in $(BENCH_FILES); do echo "== $$bench"; $$bench; done
+	@echo "== tests/bench/detect.sh"; BUILD='$(BUILD)' sh tests/bench/detect.sh
 
 # libFuzzer programs, a tree of objects of their own: make fuzz && build/fuzz/fuzz_json -max_total_time=60 tests/fuzz/corpus/json
 fuzz:
