@@ -118,18 +118,35 @@ enum frcnn_record_form frcnn_records_form(const struct frcnn_records *r)
 
 /* ---- warnings ---- */
 
-static void warn_duplicate(struct frcnn_records *r, const char *where, struct frcnn_span key)
+/* Where in a line or file: "results[17]: "; array NULL: "". Made only when there is something to say. */
+struct place {
+	const char *array;
+	size_t index;
+};
+
+static const char *place_text(struct place place, char out[64])
 {
+	out[0] = '\0';
+	if (place.array)
+		snprintf(out, 64, "%s[%zu]: ", place.array, place.index);
+	return out;
+}
+
+static void warn_duplicate(struct frcnn_records *r, struct place where, struct frcnn_span key)
+{
+	char place[64];
 	if (r->duplicates++ == 0)
 		frcnn_note(&r->notices, FRCNN_NOTICE_WARNING, r->name, r->line_number,
-			   "%skey \"%.*s\" appears twice, the last one counts", where,
+			   "%skey \"%.*s\" appears twice, the last one counts", place_text(where, place),
 			   (int)(key.size < 64 ? key.size : 64), key.data);
 }
 
-static void warn_flat(struct frcnn_records *r, const char *where)
+static void warn_flat(struct frcnn_records *r, struct place where)
 {
+	char place[64];
 	if (r->flat++ == 0)
-		frcnn_note(&r->notices, FRCNN_NOTICE_WARNING, r->name, r->line_number, "%sbbox has zero size", where);
+		frcnn_note(&r->notices, FRCNN_NOTICE_WARNING, r->name, r->line_number, "%sbbox has zero size",
+			   place_text(where, place));
 }
 
 static int finish(struct frcnn_records *r)
@@ -244,7 +261,6 @@ static int take_items(struct frcnn_records *r, struct frcnn_span array, const ch
 	struct frcnn_scan scan = {.keys = item_keys, .nkeys = FRCNN_COUNT(item_keys)};
 	struct frcnn_error reason = {0};
 	struct frcnn_json json;
-	char where[64];
 	int rc;
 
 	if (array.data[0] != '[')
@@ -267,7 +283,7 @@ static int take_items(struct frcnn_records *r, struct frcnn_span array, const ch
 			break;
 		item->index = *count;
 		item->line = r->line_number;
-		snprintf(where, sizeof(where), "%s[%zu]: ", name, *count);
+		struct place where = {name, *count};
 		if (scan.duplicate)
 			warn_duplicate(r, where, (struct frcnn_span){scan.duplicate, strlen(scan.duplicate)});
 		if (item->bbox[2] == 0 || item->bbox[3] == 0)
@@ -288,7 +304,7 @@ static int take_extra(void *context, struct frcnn_span key, struct frcnn_span va
 
 	for (size_t i = 0; i < record->nextras; i++) {
 		if (frcnn_span_is(key, record->extras[i].key)) {
-			warn_duplicate(r, "", key);
+			warn_duplicate(r, (struct place){0}, key);
 			record->extras[i].value = value;
 			return 0;
 		}
@@ -377,7 +393,7 @@ static int take_line(struct frcnn_records *r, struct frcnn_span line, struct frc
 	if (rc < 0)
 		return frcnn_fail_at(err, r->name, r->line_number, &reason);
 	if (scan.duplicate)
-		warn_duplicate(r, "", (struct frcnn_span){scan.duplicate, strlen(scan.duplicate)});
+		warn_duplicate(r, (struct place){0}, (struct frcnn_span){scan.duplicate, strlen(scan.duplicate)});
 	return 0;
 }
 
@@ -518,25 +534,29 @@ static int read_whole(struct frcnn_records *r, struct frcnn_error *err)
 /* ---- the COCO forms: loading ---- */
 
 /* A result, gone through: its text and its image. where: its place in the file, for messages. */
-static int load_result(struct frcnn_records *r, const struct frcnn_scan *scan, const char *where,
+static int load_result(struct frcnn_records *r, const struct frcnn_scan *scan, struct place where,
 		       struct frcnn_error *err)
 {
 	struct frcnn_error reason;
 	void *grown = r->loaded;
+	char place[64];
 	int64_t id;
 	size_t group;
 	int rc;
 
 	if (!scan->object)
-		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %snot an object", r->name, r->line_number, where);
+		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %snot an object", r->name, r->line_number,
+				  place_text(where, place));
 	if (!scan->values[ITEM_IMAGE_ID].data)
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %smissing key \"image_id\"", r->name, r->line_number,
-				  where);
+				  place_text(where, place));
 	rc = frcnn_value_id(scan->values[ITEM_IMAGE_ID], "image_id", &id, &reason);
 	if (rc < 0)
-		return frcnn_fail(err, rc, "%s:%zu: %s%s", r->name, r->line_number, where, reason.message);
+		return frcnn_fail(err, rc, "%s:%zu: %s%s", r->name, r->line_number, place_text(where, place),
+				  reason.message);
 	if (scan->text.size > UINT32_MAX)
-		return frcnn_fail(err, FRCNN_ELIMIT, "%s:%zu: %slonger than 4 GiB", r->name, r->line_number, where);
+		return frcnn_fail(err, FRCNN_ELIMIT, "%s:%zu: %slonger than 4 GiB", r->name, r->line_number,
+				  place_text(where, place));
 	if (scan->duplicate)
 		warn_duplicate(r, where, (struct frcnn_span){scan->duplicate, strlen(scan->duplicate)});
 
@@ -589,7 +609,6 @@ static int group_results(struct frcnn_records *r, struct frcnn_error *err)
 static int load_array(struct frcnn_records *r, struct frcnn_error *err)
 {
 	struct frcnn_scan scan = {.keys = item_keys, .nkeys = FRCNN_COUNT(item_keys)};
-	char where[64];
 	int rc = 0;
 
 	if (!r->entered) {
@@ -606,8 +625,7 @@ static int load_array(struct frcnn_records *r, struct frcnn_error *err)
 			break;
 		frcnn_count_lines(r->counted, scan.text.data, &r->line_number);
 		r->counted = scan.text.data;
-		snprintf(where, sizeof(where), "results[%zu]: ", r->elements);
-		rc = load_result(r, &scan, where, err);
+		rc = load_result(r, &scan, (struct place){"results", r->elements}, err);
 		r->elements++;
 		if (rc < 0)
 			return rc;
@@ -641,7 +659,7 @@ static int load_lines(struct frcnn_records *r, struct frcnn_error *err)
 		if (rc < 0)
 			rc = frcnn_fail_at(err, r->name, r->line_number, &reason);
 		else
-			rc = load_result(r, &scan, "", err);
+			rc = load_result(r, &scan, (struct place){0}, err);
 		r->elements++;
 		if (rc < 0)
 			return rc;
@@ -718,7 +736,8 @@ static int give_item(struct frcnn_records *r, size_t which, struct frcnn_error *
 	struct frcnn_error reason = {0};
 	struct frcnn_json json;
 	void *grown = record->detections;
-	char where[64] = "";
+	struct place where = {NULL, loaded->index};
+	char place[64];
 
 	int rc = frcnn_grow(&grown, &r->detection_capacity, record->ndetections + 1, sizeof(*record->detections));
 	record->detections = grown;
@@ -727,7 +746,7 @@ static int give_item(struct frcnn_records *r, size_t which, struct frcnn_error *
 	struct frcnn_record_item *item = &record->detections[record->ndetections];
 	r->line_number = loaded->line;
 	if (r->form != FRCNN_FORM_COCO_LINES)
-		snprintf(where, sizeof(where), "%s[%zu]: ", dataset ? "annotations" : "results", loaded->index);
+		where.array = dataset ? "annotations" : "results";
 
 	frcnn_json_open(&json, loaded->text, loaded->size, &reason);
 	rc = frcnn_scan_value(&json, &scan);
@@ -735,7 +754,8 @@ static int give_item(struct frcnn_records *r, size_t which, struct frcnn_error *
 	if (rc >= 0)
 		rc = take_item(r, &scan, dataset ? ANNOTATION : DETECTION, item, &reason);
 	if (rc < 0)
-		return frcnn_fail(err, rc, "%s:%zu: %s%s", r->name, r->line_number, where, reason.message);
+		return frcnn_fail(err, rc, "%s:%zu: %s%s", r->name, r->line_number, place_text(where, place),
+				  reason.message);
 	if (dataset) {
 		item->crowd = r->truth.crowds[which];
 		item->category = frcnn_ground_truth_category(&r->truth, item->category_id);

@@ -71,7 +71,8 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 		return rc;
 	while ((rc = frcnn_json_next_key(json, &key)) > 0) {
 		size_t i = 0;
-		while (i < scan->nkeys && !frcnn_span_is(key, scan->keys[i]))
+		while (i < scan->nkeys &&
+		       !(key.size && key.data[0] == scan->keys[i][0] && frcnn_span_is(key, scan->keys[i])))
 			i++;
 		if (i == scan->nkeys && scan->unknown) {
 			/* the decoded key does not outlive the next call on the cursor */

@@ -459,9 +459,9 @@ Test(record, scores_and_categories)
 	expect_detection("\"bbox\":[1,2,3,4],\"category_id\":1,\"score\":null",
 			 "! f:1: detections[0]: score is null, not a number\n");
 	expect_detection("\"bbox\":[1,2,3,4],\"category_id\":1,\"score\":NaN",
-			 "! f:1: column 74: NaN and Infinity are not JSON (key \"score\")\n");
+			 "! f:1: column 71: NaN and Infinity are not JSON (key \"score\")\n");
 	expect_detection("\"bbox\":[1,2,3,4],\"category_id\":1,\"score\":Infinity",
-			 "! f:1: column 79: NaN and Infinity are not JSON (key \"score\")\n");
+			 "! f:1: column 71: NaN and Infinity are not JSON (key \"score\")\n");
 	expect_detection("\"bbox\":[1,2,3,4],\"score\":1", "! f:1: detections[0]: missing key \"category_id\"\n");
 	expect_detection("\"bbox\":[1,2,3,4],\"score\":1,\"category\":\"a\"", "#1 (1 2 3 4 s1 a)\n");
 	expect_detection("\"bbox\":[1,2,3,4],\"score\":1,\"category\":\"a\\u0000\"",
@@ -817,7 +817,7 @@ Test(record, ground_truth_errors)
 	    {"{\"images\":[]}", "g:1: no COCO dataset: missing key \"annotations\""},
 	    {"{\"images\":{},\"annotations\":[]}", "g:1: images is not an array"},
 	    {"{\"images\":[],\n\n\"annotations\":[NaN]}",
-	     "g:3: column 19: NaN and Infinity are not JSON (key \"annotations\")"},
+	     "g:3: column 16: NaN and Infinity are not JSON (key \"annotations\")"},
 	};
 	for (size_t i = 0; i < FRCNN_COUNT(broken); i++) {
 		cr_expect_eq(
