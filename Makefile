@@ -68,9 +68,9 @@ LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAP
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_checkpoint.c tests/unit/refuse.c
+	tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
-FUZZ_TARGETS = json record coco image checkpoint
+FUZZ_TARGETS = json record coco image checkpoint metadata
 BENCHES = kernels
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)

@@ -3,6 +3,7 @@
  * written through cJSON. Numbers are written as their shortest text, that of a float32 where one is meant.
  */
 #include "model/model.h"
+#include "json/json.h"
 
 #include <cJSON.h>
 #include <math.h>
@@ -191,22 +192,64 @@ static int get_labels(const cJSON *object, struct frcnn_description *d, struct f
 	return status;
 }
 
-static int get_provenance(const cJSON *object, struct frcnn_description *d, struct frcnn_error *err)
+/* The text of an object, as it stands there but for white space: through cJSON its numbers would lose digits. */
+static int get_provenance(struct frcnn_span text, struct frcnn_description *d, struct frcnn_error *err)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "provenance");
-	char *text;
+	char *copy;
 
-	if (!item)
+	if (!text.data)
 		return 0;
-	if (!cJSON_IsObject(item))
+	if (text.size == 0 || text.data[0] != '{')
 		return bad("provenance", "an object", err);
-	text = cJSON_PrintUnformatted(item);
-	if (!text)
+	copy = frcnn_strndup(text.data, text.size);
+	if (!copy)
 		return frcnn_fail_nomem(err);
+	cJSON_Minify(copy);
 	free(d->provenance);
-	d->provenance = frcnn_strdup(text);
-	cJSON_free(text);
-	return d->provenance ? 0 : frcnn_fail_nomem(err);
+	d->provenance = copy;
+	return 0;
+}
+
+/* Is it strict JSON, an object, and none of our keys there twice? cJSON would let all three pass. */
+static int check_text(const char *text, size_t size, struct frcnn_span *provenance, struct frcnn_error *err)
+{
+	static const char *const keys[] = {
+	    "format", "name",         "architecture",  "min_size", "max_size",   "mean",    "std",
+	    "bn_eps", "anchor_sizes", "aspect_ratios", "rpn_pre",  "rpn_post",   "rpn_nms", "rpn_score",
+	    "score",  "nms",          "max_dets",      "labels",   "provenance",
+	};
+	bool seen[FRCNN_COUNT(keys)] = {false};
+	struct frcnn_error inner = {0};
+	struct frcnn_json json;
+	struct frcnn_span key, raw;
+	int status, more;
+
+	frcnn_json_open(&json, text, size, &inner);
+	status = frcnn_json_enter_object(&json);
+	while (status == 0 && (more = frcnn_json_next_key(&json, &key)) != 0) {
+		size_t which = 0;
+
+		if (more < 0) {
+			status = more;
+			break;
+		}
+		while (which < FRCNN_COUNT(keys) && !frcnn_span_is(key, keys[which]))
+			which++;
+		status = frcnn_json_skip(&json, &raw);
+		if (status < 0 || which == FRCNN_COUNT(keys))
+			continue;
+		if (seen[which])
+			status = frcnn_fail(&inner, FRCNN_EFORMAT, "\"%s\" stands there twice", keys[which]);
+		seen[which] = true;
+		if (strcmp(keys[which], "provenance") == 0)
+			*provenance = raw;
+	}
+	if (status == 0)
+		status = frcnn_json_finish(&json);
+	if (status < 0)
+		frcnn_fail(err, status, "metadata: %s", inner.message);
+	frcnn_json_close(&json);
+	return status;
 }
 
 static int read_keys(const cJSON *root, bool keep_architecture, struct frcnn_description *d, struct frcnn_error *err)
@@ -215,8 +258,6 @@ static int read_keys(const cJSON *root, bool keep_architecture, struct frcnn_des
 	const cJSON *name = cJSON_GetObjectItemCaseSensitive(root, "name");
 	int format = FORMAT, status;
 
-	if (!cJSON_IsObject(root))
-		return frcnn_fail(err, FRCNN_EFORMAT, "metadata: not a JSON object");
 	status = get_int(root, "format", 1, MAX_COUNT, &format, err);
 	if (status < 0)
 		return status;
@@ -248,26 +289,36 @@ static int read_keys(const cJSON *root, bool keep_architecture, struct frcnn_des
 	    (status = get_real(root, "rpn_score", 0, 1, &d->rpn_score, err)) < 0 ||
 	    (status = get_real(root, "score", 0, 1, &d->score, err)) < 0 ||
 	    (status = get_real(root, "nms", 0, 1, &d->nms, err)) < 0 ||
-	    (status = get_int(root, "max_dets", 0, MAX_COUNT, &d->max_dets, err)) < 0 ||
-	    (status = get_labels(root, d, err)) < 0)
+	    (status = get_int(root, "max_dets", 0, MAX_COUNT, &d->max_dets, err)) < 0)
 		return status;
-	return get_provenance(root, d, err);
+	return get_labels(root, d, err);
 }
 
 int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, struct frcnn_description *inout,
 			struct frcnn_error *err)
 {
-	char *copy = frcnn_strndup(text, size);
+	struct frcnn_span provenance = {0};
+	char *copy = NULL;
 	cJSON *root = NULL;
-	int status;
+	int status = check_text(text, size, &provenance, err);
 
-	if (!copy)
-		return frcnn_fail_nomem(err);
-	/* cJSON ends at a NUL and would take what stands before it for the whole */
-	if (strlen(copy) == size)
-		root = cJSON_ParseWithOpts(copy, NULL, true);
-	status = root ? read_keys(root, keep_architecture, inout, err)
-		      : frcnn_fail(err, FRCNN_EFORMAT, "metadata: malformed JSON");
+	if (status < 0)
+		goto out;
+	copy = frcnn_strndup(text, size);
+	if (!copy) {
+		status = frcnn_fail_nomem(err);
+		goto out;
+	}
+	root = cJSON_ParseWithOpts(copy, NULL, true);
+	if (!root) {
+		/* sound JSON, but cJSON takes no number of more than 63 characters and no half of a surrogate pair */
+		status = frcnn_fail(err, FRCNN_EFORMAT, "metadata: a number or text in it cannot be read");
+		goto out;
+	}
+	status = read_keys(root, keep_architecture, inout, err);
+	if (status == 0)
+		status = get_provenance(provenance, inout, err);
+out:
 	cJSON_Delete(root);
 	free(copy);
 	return status;
