@@ -148,9 +148,12 @@ struct label {
 	bool cut;         /* the last of them are dots */
 };
 
-static bool overlap(struct area a, struct area b)
+/* Pixels that both have. */
+static int64_t overlap(struct area a, struct area b)
 {
-	return a.x1 < b.x2 && b.x1 < a.x2 && a.y1 < b.y2 && b.y1 < a.y2;
+	int w = min_int(a.x2, b.x2) - max_int(a.x1, b.x1), h = min_int(a.y2, b.y2) - max_int(a.y1, b.y1);
+
+	return w > 0 && h > 0 ? (int64_t)w * h : 0;
 }
 
 /* Size of a label at 0, 0: as long as the text, or as much of it as the picture is wide. */
@@ -179,8 +182,8 @@ static struct area place(const struct frcnn_image *image, struct area a, int x, 
 	return (struct area){x, y, x + w, y + h};
 }
 
-/* Above the box, if there is room; else inside, else below. The first place that no other label has; when all are
- * taken, the first of them. */
+/* Above the box (of ground truth: below) where there is room; else inside it, or on its other sides. The first place
+ * that no other label has; when all are taken, the one where the least is covered. */
 static void find_place(const struct frcnn_image *image, struct area box, bool truth, const struct label *placed,
 		       size_t nplaced, struct label *label)
 {
@@ -188,25 +191,24 @@ static void find_place(const struct frcnn_image *image, struct area box, bool tr
 	int rows[] = {box.y1 - h, box.y1, box.y2, box.y2 - h};
 	int truth_rows[] = {box.y2, box.y2 - h, box.y1 - h, box.y1};
 	int columns[] = {box.x1, box.x2 - w};
-	struct area first = {0, 0, 0, 0};
+	struct area best = place(image, label->area, box.x1, box.y1);
+	int64_t least = INT64_MAX;
 
-	for (size_t i = 0; i < 8; i++) {
+	for (size_t i = 0; i < 8 && least > 0; i++) {
 		int row = (truth ? truth_rows : rows)[i / 2];
 		struct area a = place(image, label->area, columns[i % 2], row);
-		bool free_there = true;
+		int64_t covered = 0;
 
 		if (row < 0 || row + h > image->height)
 			continue;
-		if (first.x2 == 0)
-			first = a;
-		for (size_t k = 0; k < nplaced && free_there; k++)
-			free_there = !overlap(a, placed[k].area);
-		if (free_there) {
-			label->area = a;
-			return;
+		for (size_t k = 0; k < nplaced; k++)
+			covered += overlap(a, placed[k].area);
+		if (covered < least) {
+			least = covered;
+			best = a;
 		}
 	}
-	label->area = first.x2 ? first : place(image, label->area, box.x1, box.y1);
+	label->area = best;
 }
 
 static void draw_text(struct frcnn_image *image, const struct label *label, const char *text, const struct style *style,
