@@ -36,7 +36,7 @@ static int read_unsigned(struct frcnn_json *json, uint64_t *out)
 		return status;
 	if (text.size == 0 || memchr(text.data, '-', text.size) != NULL ||
 	    frcnn_parse_int64(text.data, text.size, &value) < 0)
-		return frcnn_json_fail(json, "\"%.*s\" is no size", text.size > 40 ? 40 : (int)text.size, text.data);
+		return frcnn_json_fail(json, "\"%.*s\" is not a size", text.size > 40 ? 40 : (int)text.size, text.data);
 	*out = (uint64_t)value;
 	return 0;
 }
@@ -262,13 +262,19 @@ static int by_place(const void *a, const void *b)
 static int place(struct entry *entry, const uint8_t *data, struct frcnn_error *err)
 {
 	struct frcnn_tensor *tensor = &entry->tensor;
-	int64_t elements = 1, bytes;
-	bool fits = true;
+	int64_t elements = 1, bytes = 0;
+	bool fits = true, empty = false;
 
+	/* a side of 0 does not excuse the product of the others from fitting */
 	for (int i = tensor->ndim - 1; i >= 0; i--) {
 		tensor->stride[i] = elements;
-		fits = fits && !__builtin_mul_overflow(elements, tensor->shape[i], &elements);
+		if (tensor->shape[i] == 0)
+			empty = true;
+		else
+			fits = fits && !__builtin_mul_overflow(elements, tensor->shape[i], &elements);
 	}
+	if (empty)
+		elements = 0;
 	fits = fits && !__builtin_mul_overflow(elements, (int64_t)frcnn_dtype_size(tensor->dtype), &bytes);
 	if (!fits || (uint64_t)bytes != entry->end - entry->begin)
 		return frcnn_fail(err, FRCNN_EFORMAT, "tensor \"%.128s\": its shape does not fit its data",

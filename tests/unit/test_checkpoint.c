@@ -516,7 +516,7 @@ Test(checkpoint, nesting_has_an_end, .timeout = 20)
 	struct frcnn_error err;
 	struct frcnn_buffer pickle = {0};
 
-	/* a million dicts, each in the one before under "model" */
+	/* 300,000 dicts, each in the one before under "model" */
 	frcnn_buffer_add(&pickle, BYTES("\x80\x02X\x05\0\0\0modelq\0"));
 	frcnn_buffer_add(&pickle, BYTES("0"));
 	for (int i = 0; i < 300000; i++)
@@ -588,6 +588,9 @@ Test(checkpoint, safetensors_rules)
 	check_safetensors("backwards", "{" T("a", "F32", "2", "8", "0") "}", 8, FRCNN_EFORMAT);
 	check_safetensors("shape and length differ", "{" T("a", "F32", "3", "0", "8") "}", 8, FRCNN_EFORMAT);
 	check_safetensors("shape overflows", "{" T("a", "F32", "4611686018427387904,4", "0", "0") "}", 0,
+			  FRCNN_EFORMAT);
+	check_safetensors("shape overflows beside 0",
+			  "{" T("a", "U8", "9223372036854775807,9223372036854775807,0", "0", "0") "}", 0,
 			  FRCNN_EFORMAT);
 	check_safetensors("shape beyond int64", "{" T("a", "F32", "18446744073709551616", "0", "8") "}", 8,
 			  FRCNN_EFORMAT);
