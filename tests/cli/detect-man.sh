@@ -37,5 +37,5 @@ PATH=$BUILD/bin:$PATH
 sed -n '/^\.Sh EXAMPLES/,/^\.Sh EXIT/p' "$page" | sed -n 's/^\.Dl \$ //p' | sed 's/\\e/\\/g; s/\\&//g' >examples
 [ "$(wc -l <examples)" -ge 5 ] || fail "too few examples"
 while read -r line; do
-	sh -c "$line" >out 2>err </dev/null || fail "example: $line: $(cat err)"
+	sh -c "$line" >stdout 2>stderr </dev/null || fail "example: $line: $(cat stderr)"
 done <examples
