@@ -25,7 +25,7 @@ static int min_size, max_size;
 	 .help = "height / width, \",\" within a level, \"/\" between levels where they differ: 0.5,1,2"},              \
 	{.type = FRCNN_OPT_REALS, .name = "mean", .argument = "R,G,B", .value = &mean, .min = -1e6, .max = 1e6,         \
 	 .help = "subtracted from pixels in [0, 1]"},                                                                   \
-	{.type = FRCNN_OPT_REALS, .name = "std", .argument = "R,G,B", .value = &std, .min = 1e-6, .max = 1e6,           \
+	{.type = FRCNN_OPT_REALS, .name = "std", .argument = "R,G,B", .value = &std, .min = 1e-6, .max = INFINITY,           \
 	 .help = "what pixels are divided by after that"},                                                              \
 	{.type = FRCNN_OPT_REAL, .name = "bn-eps", .argument = "X", .value = &bn_eps, .min = 0, .max = 1,               \
 	 .help = "added to the variance in batch norm"},                                                                \
@@ -39,25 +39,23 @@ static int min_size, max_size;
 	FRCNN_OPT_COMMON, {0}
 /* clang-format on */
 
-static int use_three(const struct frcnn_reals *reals, const char *name, float values[3], const float **out,
-		     struct frcnn_error *err)
+/* -1: go on; else the exit status after a usage error. */
+static int check_options(void)
 {
-	if (reals->count == 0)
-		return 0;
-	if (reals->count != 3)
-		return frcnn_fail(err, FRCNN_EINVAL, "--%s: %d numbers given, expected 3", name, reals->count);
-	for (int i = 0; i < 3; i++)
-		values[i] = (float)reals->values[i];
-	*out = values;
-	return 0;
+	if (mean.count != 0 && mean.count != 3)
+		return frcnn_usage("--mean needs 3 numbers, not %d", mean.count);
+	if (std.count != 0 && std.count != 3)
+		return frcnn_usage("--std needs 3 numbers, not %d", std.count);
+	return -1;
 }
 
+/* Errors name the file. */
 static int open_model(const char *path, struct frcnn_model **out, struct frcnn_error *err)
 {
 	struct frcnn_model_options options;
 	struct frcnn_labels labels = {0};
 	float mean3[3], std3[3];
-	int status;
+	int status = 0;
 
 	frcnn_model_options_init(&options);
 	options.arch = arch;
@@ -67,9 +65,12 @@ static int open_model(const char *path, struct frcnn_model **out, struct frcnn_e
 	options.bn_eps = bn_eps;
 	options.min_size = min_size;
 	options.max_size = max_size;
-	if ((status = use_three(&mean, "mean", mean3, &options.mean, err)) < 0 ||
-	    (status = use_three(&std, "std", std3, &options.std, err)) < 0)
-		return status;
+	for (int i = 0; i < 3; i++) {
+		mean3[i] = (float)mean.values[i];
+		std3[i] = (float)std.values[i];
+	}
+	options.mean = mean.count ? mean3 : NULL;
+	options.std = std.count ? std3 : NULL;
 	if (labels_file) {
 		status = frcnn_labels_read(labels_file, &labels, err);
 		if (status < 0)
@@ -300,16 +301,19 @@ static int info_file(const char *path, bool first)
 	struct frcnn_error err = {0};
 	int status = open_model(path, &model, &err);
 
-	if (status == 0)
-		status = as_json ? info_json(&out, path, model, &err) : info_text(&out, path, model, &err);
+	if (status < 0) {
+		frcnn_report(NULL, "%s", err.message);
+		return status;
+	}
+	status = as_json ? info_json(&out, path, model, &err) : info_text(&out, path, model, &err);
 	if (status == 0 && out.failed)
 		status = frcnn_fail_nomem(&err);
-	if (status == 0) {
+	if (status < 0) {
+		frcnn_report(path, "%s", err.message);
+	} else {
 		if (!first && !as_json)
 			putchar('\n');
 		fwrite(out.data, 1, out.size, stdout);
-	} else {
-		frcnn_report(NULL, "%s", err.message);
 	}
 	frcnn_buffer_free(&out);
 	frcnn_model_close(model);
@@ -321,6 +325,8 @@ static int run_info(int argc, char **argv)
 	int operands, result = frcnn_opt_parse(&info_program, argc, argv, &operands);
 	bool first = true, trouble = false;
 
+	if (result < 0)
+		result = check_options();
 	if (result >= 0)
 		return result;
 	if (operands == 0)
@@ -437,28 +443,32 @@ static bool all_half(const struct frcnn_checkpoint *checkpoint)
 	return true;
 }
 
-static int convert_file(const char *path, struct frcnn_error *err)
+static int convert_file(const char *path)
 {
 	struct frcnn_model *model = NULL;
 	struct frcnn_buffer metadata = {0};
-	int status = open_model(path, &model, err);
+	struct frcnn_error err = {0};
+	int status = open_model(path, &model, &err);
 	bool half;
 
-	if (status == 0)
-		status = frcnn_model_check(model, err);
-	if (status == 0)
-		status = set_name(&model->description, err);
-	if (status == 0)
-		status = set_provenance(model, path, err);
-	if (status == 0)
-		status = frcnn_metadata_write(&model->description, &metadata, err);
-	if (status < 0)
+	if (status < 0) {
+		frcnn_report(NULL, "%s", err.message);
+		return status;
+	}
+	if ((status = frcnn_model_check(model, &err)) < 0 || (status = set_provenance(model, path, &err)) < 0) {
+		frcnn_report(path, "%s", err.message);
 		goto out;
+	}
 	half = fp16 || (!fp32 && all_half(&model->checkpoint));
-	status = frcnn_safetensors_write(output, &model->checkpoint, half ? FRCNN_F16 : FRCNN_F32, metadata.data, err);
-	if (status == 0)
-		frcnn_say("%s: %s, %s, %zu tensors", output, model->description.architecture, half ? "fp16" : "fp32",
-			   model->checkpoint.ntensors);
+	if ((status = set_name(&model->description, &err)) < 0 ||
+	    (status = frcnn_metadata_write(&model->description, &metadata, &err)) < 0 ||
+	    (status = frcnn_safetensors_write(output, &model->checkpoint, half ? FRCNN_F16 : FRCNN_F32, metadata.data,
+					      &err)) < 0) {
+		frcnn_report(NULL, "%s", err.message);
+		goto out;
+	}
+	frcnn_say("%s: %s, %s, %zu tensors", output, model->description.architecture, half ? "fp16" : "fp32",
+		  model->checkpoint.ntensors);
 out:
 	frcnn_buffer_free(&metadata);
 	frcnn_model_close(model);
@@ -467,9 +477,10 @@ out:
 
 static int run_convert(int argc, char **argv)
 {
-	struct frcnn_error err = {0};
 	int operands, result = frcnn_opt_parse(&convert_program, argc, argv, &operands);
 
+	if (result < 0)
+		result = check_options();
 	if (result >= 0)
 		return result;
 	if (operands != 1)
@@ -478,10 +489,8 @@ static int run_convert(int argc, char **argv)
 		return frcnn_usage("no output given (-o FILE)");
 	if (fp16 && fp32)
 		return frcnn_usage("--fp16 and --fp32 exclude each other");
-	if (convert_file(argv[1], &err) < 0) {
-		frcnn_report(NULL, "%s", err.message);
+	if (convert_file(argv[1]) < 0)
 		return FRCNN_EXIT_TROUBLE;
-	}
 	return frcnn_close_stdout();
 }
 
@@ -543,6 +552,8 @@ static int run_verify(int argc, char **argv)
 	int operands, result = frcnn_opt_parse(&verify_program, argc, argv, &operands);
 	bool trouble = false;
 
+	if (result < 0)
+		result = check_options();
 	if (result >= 0)
 		return result;
 	if (operands == 0)

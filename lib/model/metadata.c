@@ -311,7 +311,7 @@ int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, s
 	}
 	root = cJSON_ParseWithOpts(copy, NULL, true);
 	if (!root) {
-		/* sound JSON, but cJSON takes no number of more than 63 characters and no half of a surrogate pair */
+		/* sound JSON, but cJSON may have limits of its own */
 		status = frcnn_fail(err, FRCNN_EFORMAT, "metadata: a number or text in it cannot be read");
 		goto out;
 	}
