@@ -51,19 +51,19 @@ FRCNN_API const char *frcnn_version(void);
 
 struct frcnn_image {
 	int width, height;
-	uint8_t *rgb; /* height * width * 3 */
+	uint8_t *rgb;      /* height * width * 3 */
 	char warning[160]; /* "" or one line: read all the same, but something is odd */
 };
 
 struct frcnn_image_options {
-	int exif;            /* turn the picture by its EXIF orientation; default 0 */
-	int64_t max_pixels;  /* refuse larger pictures; 0: the default, 178956970 */
+	int exif;           /* turn the picture by its EXIF orientation; default 0 */
+	int64_t max_pixels; /* refuse larger pictures; 0: the default, 178956970 */
 };
 
 /* Decodes a JPEG or PNG, told apart by content, into *out (freed by frcnn_image_free).
  * options may be NULL. */
 FRCNN_API int frcnn_image_decode(const void *bytes, size_t size, const struct frcnn_image_options *options,
-                                 struct frcnn_image *out, struct frcnn_error *err);
+				 struct frcnn_image *out, struct frcnn_error *err);
 FRCNN_API void frcnn_image_free(struct frcnn_image *image);
 
 /* ---- models ---------------------------------------------------------- */
@@ -86,7 +86,7 @@ struct frcnn_model_options {
 FRCNN_API void frcnn_model_options_init(struct frcnn_model_options *options);
 /* Reads a torchvision .pth or a safetensors file. options may be NULL. */
 FRCNN_API int frcnn_model_open(const char *path, const struct frcnn_model_options *options, struct frcnn_model **out,
-                               struct frcnn_error *err);
+			       struct frcnn_error *err);
 FRCNN_API void frcnn_model_close(struct frcnn_model *model);
 
 /* "NAME@SHA12": the model's name and the first 12 hex digits of its file's SHA-256. */
@@ -106,17 +106,17 @@ struct frcnn_detector;
 
 struct frcnn_detector_options {
 	enum frcnn_device device;
-	const char *cpu;            /* kernel set: "avx512", "avx2", "c", "reference"; NULL: the best this machine has */
-	int threads;                /* 0: all usable cores */
-	double score;               /* keep detections with score > this; NaN: the model's own, as for the rest */
-	double nms;                 /* suppress at IoU > this, class by class; NaN: own */
-	int max_dets;               /* detections an image at the most; -1: own */
-	int rpn_pre, rpn_post;      /* proposals a level before, an image after NMS; -1: own */
-	double rpn_nms, rpn_score;  /* NaN: own */
-	const uint8_t *keep_label;  /* frcnn_model_labels() flags, applied before max_dets; NULL: all */
-	int roi_pool;               /* RoIPool in place of RoIAlign */
+	const char *cpu;           /* kernel set: "avx512", "avx2", "c", "reference"; NULL: the best this machine has */
+	int threads;               /* 0: all usable cores */
+	double score;              /* keep detections with score > this; NaN: the model's own, as for the rest */
+	double nms;                /* suppress at IoU > this, class by class; NaN: own */
+	int max_dets;              /* detections an image at the most; -1: own */
+	int rpn_pre, rpn_post;     /* proposals a level before, an image after NMS; -1: own */
+	double rpn_nms, rpn_score; /* NaN: own */
+	const uint8_t *keep_label; /* frcnn_model_labels() flags, applied before max_dets; NULL: all */
+	int roi_pool;              /* RoIPool in place of RoIAlign */
 	int slice_width, slice_height; /* detect in tiles of this size and merge; 0: whole images */
-	int slice_overlap;          /* pixels; -1: a fifth of the smaller side */
+	int slice_overlap;             /* pixels; -1: a fifth of the smaller side */
 };
 
 struct frcnn_detection {
@@ -137,27 +137,27 @@ enum frcnn_stage {
 
 struct frcnn_detections {
 	size_t count;
-	struct frcnn_detection *items;   /* descending score; ties: the lower index before sorting */
-	double seconds[FRCNN_STAGES];    /* wall time of each stage, summed over slices */
+	struct frcnn_detection *items; /* descending score; ties: the lower index before sorting */
+	double seconds[FRCNN_STAGES];  /* wall time of each stage, summed over slices */
 };
 
 FRCNN_API void frcnn_detector_options_init(struct frcnn_detector_options *options);
 /* The model must outlive the detector. */
 FRCNN_API int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detector_options *options,
-                                 struct frcnn_detector **out, struct frcnn_error *err);
+				 struct frcnn_detector **out, struct frcnn_error *err);
 FRCNN_API void frcnn_detector_free(struct frcnn_detector *detector);
 /* The kernel set in force, e.g. "avx512". */
 FRCNN_API const char *frcnn_detector_cpu(const struct frcnn_detector *detector);
 
 /* Each fills *out, freed by frcnn_detections_free. */
 FRCNN_API int frcnn_detect(struct frcnn_detector *detector, const struct frcnn_image *image,
-                           struct frcnn_detections *out, struct frcnn_error *err);
+			   struct frcnn_detections *out, struct frcnn_error *err);
 /* The region proposal network's boxes in place of detections. */
 FRCNN_API int frcnn_propose(struct frcnn_detector *detector, const struct frcnn_image *image,
-                            struct frcnn_detections *out, struct frcnn_error *err);
+			    struct frcnn_detections *out, struct frcnn_error *err);
 /* Fast R-CNN: classifies and refines the given boxes (count * 4 corners, original pixels). */
 FRCNN_API int frcnn_classify(struct frcnn_detector *detector, const struct frcnn_image *image, const float *boxes,
-                             size_t count, struct frcnn_detections *out, struct frcnn_error *err);
+			     size_t count, struct frcnn_detections *out, struct frcnn_error *err);
 FRCNN_API void frcnn_detections_free(struct frcnn_detections *detections);
 
 /* Space-separated kernel sets this machine can run, best first ("avx512 avx2 c reference"). */

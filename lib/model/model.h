@@ -45,21 +45,21 @@ struct frcnn_checkpoint {
 	enum frcnn_container container;
 	struct frcnn_tensor *tensors; /* in byte order of names, names unique */
 	size_t ntensors;
-	char *metadata;     /* the JSON text under __metadata__.frcnn of a native file, or NULL */
-	char *provenance;   /* other __metadata__ as JSON text, or NULL */
-	char *note;         /* one line on a choice that was made (EMA weights beside the model's), or NULL */
-	char sha256[65];    /* of the file's bytes */
-	void *state;        /* private: mapping, arena */
+	char *metadata;   /* the JSON text under __metadata__.frcnn of a native file, or NULL */
+	char *provenance; /* other __metadata__ as JSON text, or NULL */
+	char *note;       /* one line on a choice that was made (EMA weights beside the model's), or NULL */
+	char sha256[65];  /* of the file's bytes */
+	void *state;      /* private: mapping, arena */
 };
 
 /* weights_key NULL: wrappers are looked through and prefixes taken off (../design: model, state_dict,
  * model_state_dict, net, nested; model wins over ema with a note). Checks each tensor against its storage, CRCs of a
  * zip, overlaps and holes of safetensors. Errors name the path and the tensor. */
 int frcnn_checkpoint_open(const char *path, const char *weights_key, struct frcnn_checkpoint *out,
-                          struct frcnn_error *err);
+			  struct frcnn_error *err);
 /* The same over bytes (borrowed until close), for tests and fuzzing; sha256 is left empty. */
 int frcnn_checkpoint_parse(const void *bytes, size_t size, const char *weights_key, struct frcnn_checkpoint *out,
-                           struct frcnn_error *err);
+			   struct frcnn_error *err);
 void frcnn_checkpoint_close(struct frcnn_checkpoint *checkpoint);
 const struct frcnn_tensor *frcnn_checkpoint_find(const struct frcnn_checkpoint *checkpoint, const char *name);
 
@@ -71,7 +71,7 @@ int frcnn_tensor_to_float(const struct frcnn_tensor *tensor, float *out, struct 
 
 enum frcnn_body { FRCNN_BODY_RESNET, FRCNN_BODY_MOBILENET_V3_LARGE };
 
-#define FRCNN_MAX_LEVELS 8
+#define FRCNN_MAX_LEVELS  8
 #define FRCNN_MAX_ANCHORS 16 /* sizes or ratios of one level */
 
 struct frcnn_anchor_level {
@@ -83,15 +83,15 @@ struct frcnn_anchor_level {
 struct frcnn_description {
 	/* from the tensors */
 	enum frcnn_body body;
-	int depth;                 /* ResNet: 18, 34, 50, 101, 152 */
-	bool v2;                   /* batch norm in FPN and box head, two RPN convolutions */
-	int nlabels;               /* background included */
-	int nlevels;               /* feature levels the RPN sees, "pool" included */
-	int anchors_per_cell;      /* what rpn.head.cls_logits implies */
+	int depth;            /* ResNet: 18, 34, 50, 101, 152 */
+	bool v2;              /* batch norm in FPN and box head, two RPN convolutions */
+	int nlabels;          /* background included */
+	int nlevels;          /* feature levels the RPN sees, "pool" included */
+	int anchors_per_cell; /* what rpn.head.cls_logits implies */
 	/* from metadata, options, a known file, or torchvision's defaults */
-	char architecture[48];     /* "fasterrcnn_resnet50_fpn" */
-	char name[128];            /* metadata's name, else the file's stem */
-	char id[160];              /* name@sha12 */
+	char architecture[48]; /* "fasterrcnn_resnet50_fpn" */
+	char name[128];        /* metadata's name, else the file's stem */
+	char id[160];          /* name@sha12 */
 	int min_size, max_size;
 	float mean[3], std[3];
 	double bn_eps;
@@ -109,7 +109,7 @@ struct frcnn_description {
  * strong: torchvision's defaults, a known file's, metadata, options. path gives the name. The anchors must give
  * anchors_per_cell on each level, otherwise FRCNN_EINVAL naming both numbers. */
 int frcnn_describe(const struct frcnn_checkpoint *checkpoint, const char *path,
-                   const struct frcnn_model_options *options, struct frcnn_description *out, struct frcnn_error *err);
+		   const struct frcnn_model_options *options, struct frcnn_description *out, struct frcnn_error *err);
 void frcnn_description_free(struct frcnn_description *description);
 
 /* Sets architecture and everything from min_size to max_dets to torchvision's defaults for it. FRCNN_EINVAL when the
@@ -122,15 +122,15 @@ const char *frcnn_architectures(void);
  * its defaults are set before the other keys are read, unless keep_architecture. Labels must be as many as the tensors
  * imply. FRCNN_EFORMAT names the key. */
 int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, struct frcnn_description *inout,
-                        struct frcnn_error *err);
+			struct frcnn_error *err);
 /* Replaces label names and categories by copies; names[i] and categories[i] are of label i + 1. categories NULL: the
  * labels themselves. count must be nlabels - 1. */
 int frcnn_describe_labels(struct frcnn_description *description, const char *const *names, const int64_t *categories,
-                          size_t count, struct frcnn_error *err);
+			  size_t count, struct frcnn_error *err);
 
 /* JSON text for __metadata__.frcnn (records.md), without model digest. */
 int frcnn_metadata_write(const struct frcnn_description *description, struct frcnn_buffer *out,
-                         struct frcnn_error *err);
+			 struct frcnn_error *err);
 
 /* An open model: what frcnn_model_open returns. */
 struct frcnn_model {
@@ -138,11 +138,12 @@ struct frcnn_model {
 	struct frcnn_description description;
 };
 
-/* ---- writing (safetensors_write.c) --------------------------------------------------------------------------------- */
+/* ---- writing (safetensors_write.c) ---------------------------------------------------------------------------------
+ */
 
 /* Writes the native form atomically: the tensors under their names, floating ones as dtype (FRCNN_F32 or FRCNN_F16;
  * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. */
 int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
-                            const char *metadata, struct frcnn_error *err);
+			    const char *metadata, struct frcnn_error *err);
 
 #endif
