@@ -41,10 +41,14 @@ struct frcnn_eval_truth {
 	uint32_t *order; /* the object's place in the file, from 0 */
 };
 
-/* Copies what it needs but names: the ground truth must outlive it. Trap of pycocotools: see frcnn_eval_options. */
-int frcnn_eval_truth_make(const struct frcnn_ground_truth *ground_truth, struct frcnn_eval_truth *out,
+/* Copies what it needs but names: the ground truth must outlive it. Objects of a category that the ground truth does
+ * not list are left out. pycocotools: of duplicate ids the last object replaces all earlier ones and is counted each
+ * time. */
+int frcnn_eval_truth_make(const struct frcnn_ground_truth *ground_truth, bool pycocotools, struct frcnn_eval_truth *out,
 			  struct frcnn_error *err);
 void frcnn_eval_truth_free(struct frcnn_eval_truth *truth);
+/* The index of a category id; false: there is none. */
+bool frcnn_eval_category(const struct frcnn_eval_truth *truth, int64_t id, uint32_t *index);
 
 struct frcnn_eval_detections {
 	size_t count;           /* by category, then image, then descending score (stable in input order) */
@@ -62,7 +66,8 @@ struct frcnn_eval_collector {
 	double *bbox, *score;
 };
 int frcnn_eval_collect(struct frcnn_eval_collector *collector, uint32_t image, uint32_t category, const double bbox[4],
-		       double score); /* 0 or FRCNN_ENOMEM */
+		       double score);                                          /* 0 or FRCNN_ENOMEM */
+int frcnn_eval_reserve(struct frcnn_eval_collector *collector, size_t needed); /* room for so many; 0 or FRCNN_ENOMEM */
 void frcnn_eval_collector_free(struct frcnn_eval_collector *collector);
 /* Takes the collector's memory over (it is left empty). */
 int frcnn_eval_detections_make(struct frcnn_eval_collector *collector, const struct frcnn_eval_truth *truth,
@@ -119,9 +124,10 @@ void frcnn_eval_stats(const struct frcnn_eval_cells *cells, const struct frcnn_e
 /* ---- matches (matches.c): what every other measure is made of -------------------------------------------------- */
 
 /*
- * pycocotools' greedy matching at one IoU threshold, all areas, at most max_dets detections an image and category:
- * detections in descending score take the best free object with IoU >= threshold; crowds match repeatedly and are
- * ignored.
+ * pycocotools' greedy matching at one IoU threshold, area range "all", at most max_dets detections an image and
+ * category: detections in descending score take the best free object with IoU >= threshold (the later one of equals);
+ * crowds match repeatedly and are ignored. Equal to pycocotools 2.0.11's dtMatches, gtMatches and dtIgnore but for
+ * objects of id 0, which count here as any other. The threads do not change the outcome.
  */
 enum frcnn_match {
 	FRCNN_MATCH_FALSE,
@@ -132,93 +138,159 @@ enum frcnn_match {
 struct frcnn_eval_matches {
 	uint8_t *detection; /* an enum frcnn_match a detection */
 	int64_t *object;    /* a detection: the index of the object it matched, or -1 */
-	int64_t *detected;  /* an object: the index of the detection that matched it, or -1 */
+	int64_t *detected;  /* an object: the index of the detection that matched it (a crowd: the last one), or -1 */
 	double *iou;        /* a detection: with its object, or 0 */
+	uint32_t *rank; /* a detection: its place in its image over all categories, from 0: by descending score, then
+			 * input order */
 };
 int frcnn_eval_match(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections, double iou,
 		     int max_dets, struct frcnn_pool *pool, struct frcnn_eval_matches *out, struct frcnn_error *err);
 void frcnn_eval_matches_free(struct frcnn_eval_matches *matches);
+/* What no measure asks for: crowds, and objects whose area is outside of pycocotools' "all", 0 .. 1e10. */
+bool frcnn_eval_ignored(const struct frcnn_eval_truth *truth, size_t object);
 
-/* ---- Pascal VOC (voc.c) --------------------------------------------------------------------------------------------
- */
+/* Rows in groups: members of group i, ascending, are rows[first[i]] .. rows[first[i + 1] - 1]. */
+struct frcnn_eval_groups {
+	size_t *first; /* ngroups + 1 */
+	uint32_t *rows;
+};
+/* group[row] < ngroups; such as the images of detections. */
+int frcnn_eval_group(const uint32_t *group, size_t count, size_t ngroups, struct frcnn_eval_groups *out,
+		     struct frcnn_error *err);
+void frcnn_eval_groups_free(struct frcnn_eval_groups *groups);
+/* Sorts rows by descending score (NaN last); equal scores by ascending row. */
+struct frcnn_eval_scored {
+	double score;
+	uint32_t row;
+};
+void frcnn_eval_sort(struct frcnn_eval_scored *items, size_t count);
+
+/* ---- Pascal VOC (voc.c) ---------------------------------------------------------------------------------------- */
 
 struct frcnn_eval_voc {
 	double mean; /* over categories with objects; -1: none */
 	double *ap;  /* ncategories; -1: no objects */
 };
-/* eleven: VOC 2007's 11 points (numpy linspace(0, 1, 11)), else all-point AP. Objects that are crowd (difficult) are
- * ignored. Each detection is compared with the object of highest IoU (VOC devkit's rule), IoU > or >= as the named
- * reference has it. */
+/*
+ * The VOC devkit's AP as chainercv 0.13.1's eval_detection_voc has it: each detection is compared with the object of
+ * its category and image that it overlaps most (the earlier of equals), IoU >= iou; a second detection of an object is
+ * false. Objects that are crowd (difficult) are not counted, nor what overlaps them most. eleven: VOC 2007's mean of 11
+ * points (numpy's linspace(0, 1, 11)), else the area under the envelope of precision.
+ *
+ * Differences: equal scores come in the order of images, then of the input (chainercv's argsort leaves it open);
+ * chainercv adds 1 to the far corners, for boxes of inclusive pixels: ours have their width in full already; its nan
+ * for a category without objects is -1.
+ */
 int frcnn_eval_voc(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections, double iou,
 		   bool eleven, struct frcnn_eval_voc *out, struct frcnn_error *err);
 void frcnn_eval_voc_free(struct frcnn_eval_voc *voc);
 
-/* ---- TIDE's six errors (tide.c; Bolya et al. 2020, tidecv 1.0.1)
- * ----------------------------------------------------- */
+/* ---- TIDE's six errors (tide.c; Bolya et al. 2020) ----------------------------------------------------------------
+ */
+
+#define FRCNN_EVAL_TIDE_MAX_DETS 100 /* of an image, over all categories: tidecv's for COCO */
 
 struct frcnn_eval_tide {
 	double ap;                                      /* 0 .. 100 as tidecv has it */
 	double cls, loc, both, dupe, bkg, miss, fp, fn; /* gains in AP points when the error is mended */
 	size_t counts[6];                               /* cls, loc, both, dupe, bkg, miss */
 };
+/*
+ * tidecv 1.0.1's run at one IoU threshold, images by ascending id, crowds as its ignore regions. Its rules are kept
+ * where they are odd: detections that a crowd swallows are counted as errors too, a category with detections and no
+ * objects has AP 0 in the mean, and mending all errors of such a category takes it out of the mean. Difference: where
+ * tidecv divides by zero (nothing is left to take the mean of), the mean is 0. 0 < background_iou <= foreground_iou <=
+ * 1, else FRCNN_EINVAL.
+ */
 int frcnn_eval_tide(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
 		    double foreground_iou, double background_iou, struct frcnn_eval_tide *out, struct frcnn_error *err);
 
-/* ---- scores: thresholds, calibration, confusion, background (scores.c, calibration.c, confusion.c)
- * --------------------- */
+/* ---- scores: thresholds, recall by size, background, ties (scores.c) ------------------------------------------- */
 
+/* What is ignored (FRCNN_MATCH_IGNORED) or left out counts neither as true nor as false. category k, or -1 for all
+ * together. */
 struct frcnn_eval_operating {
-	size_t objects, detections;   /* not crowd; kept at the threshold */
-	double precision, recall, f1; /* -1: undefined */
+	size_t objects, detections; /* not ignored; detections kept at the threshold */
+	double precision;           /* -1: nothing kept */
+	double recall, f1;          /* -1: no objects. f1 is 2 true / (objects + detections) */
 };
-struct frcnn_eval_threshold {
-	double score, precision, recall, f1; /* keep score >= this; score -1: none reaches it */
-};
-/* At a score threshold (score > threshold kept), category k or -1 for all together. */
+/* Keeps score > threshold. */
 struct frcnn_eval_operating frcnn_eval_at_score(const struct frcnn_eval_truth *truth,
 						const struct frcnn_eval_detections *detections,
 						const struct frcnn_eval_matches *matches, double threshold, int k);
+struct frcnn_eval_threshold {
+	bool found;   /* false: none reaches it; all others are -1 */
+	double score; /* the lowest score kept */
+	double cut;   /* score > cut keeps the same: the shortest decimal that does, between the scores */
+	double precision, recall, f1; /* what it gives */
+};
 /* The threshold of the highest F1; of the highest recall with precision >= wanted; of the highest precision with
- * recall >= wanted. Ties: the higher score. */
+ * recall >= wanted. Equals: the higher score. */
 enum frcnn_eval_goal { FRCNN_EVAL_BEST_F1, FRCNN_EVAL_MIN_PRECISION, FRCNN_EVAL_MIN_RECALL };
 int frcnn_eval_best_score(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
 			  const struct frcnn_eval_matches *matches, enum frcnn_eval_goal goal, double wanted, int k,
 			  struct frcnn_eval_threshold *out, struct frcnn_error *err);
 
-/* recall.small and the like: share of non-crowd objects with low <= area <= high that are matched (at IoU 0.5 by at
- * most 100 detections an image: matches made with frcnn_eval_match at 0.5, and at most 100 an image over all
- * categories; no score cut). -1: no such objects. */
+/* recall.small and the like: share of objects, not ignored, with low <= area <= high that are matched by one of the
+ * first FRCNN_EVAL_RECALL_DETS detections of the image over all categories (matches made at IoU 0.5 with max_dets >=
+ * that); no score cut. -1: no such objects. */
+#define FRCNN_EVAL_RECALL_DETS 100
 double frcnn_eval_size_recall(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
 			      const struct frcnn_eval_matches *matches, double low, double high, int k);
-
-#define FRCNN_EVAL_MAX_BINS 100
-struct frcnn_eval_calibration {
-	int nbins;
-	double ece, mce; /* expected and maximum calibration error */
-	struct {
-		double low, high;
-		size_t count;
-		double confidence, precision; /* means; 0 when empty */
-	} bins[FRCNN_EVAL_MAX_BINS];
-};
-/* D-ECE binned by score (Kuppers et al. 2020, netcal's ECE with detection=True on the confidence alone). */
-void frcnn_eval_calibration(const struct frcnn_eval_detections *detections, const struct frcnn_eval_matches *matches,
-			    int nbins, double min_score, struct frcnn_eval_calibration *out);
-
-/* (ncategories + 1) squared; rows: ground truth, columns: prediction, the last of each: background. */
-int frcnn_eval_confusion(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
-			 double iou, double min_score, size_t **matrix, struct frcnn_error *err);
 
 struct frcnn_eval_background {
 	size_t images;                  /* without any object */
 	size_t false_positives;         /* in those, above the score */
 	double fp_per_image;            /* over all images: unmatched detections above the score, of any category */
 	double fp_per_background_image; /* -1: no such images */
-	size_t absent_detections;       /* of categories without any object, which COCO's mean hides */
+	size_t absent_detections;       /* of those: of categories without objects, which COCO's mean hides */
 };
-void frcnn_eval_background(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
-			   const struct frcnn_eval_matches *matches, double min_score,
-			   struct frcnn_eval_background *out);
+/* score > min_score. */
+int frcnn_eval_background(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
+			  const struct frcnn_eval_matches *matches, double min_score, struct frcnn_eval_background *out,
+			  struct frcnn_error *err);
+
+/* Share of detections whose score another one of the same category has exactly: their order is chance. -1: none. */
+int frcnn_eval_tied_scores(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
+			   double *share, struct frcnn_error *err);
+
+/* ---- calibration (calibration.c) ----------------------------------------------------------------------------------
+ */
+
+#define FRCNN_EVAL_MAX_BINS 100
+struct frcnn_eval_calibration {
+	int nbins;
+	double ece, mce; /* expected and maximum calibration error; -1: no detections */
+	struct {
+		double low, high;
+		size_t count;
+		double confidence, precision; /* means; 0 when empty */
+	} bins[FRCNN_EVAL_MAX_BINS];
+};
+/*
+ * D-ECE binned by score (Kuppers et al. 2020): netcal 1.4.0's ECE and MCE with detection=True on the confidence alone,
+ * of what is true or false (not ignored) and has score > min_score (-INFINITY: all). Bins are low <= score < high with
+ * the edges of numpy's linspace(0, 1, nbins + 1), so 0.3 is below 3 * 0.1; scores are clipped to 2^-52 .. 1 - 2^-52
+ * first, as in netcal. nbins is clipped to 1 .. FRCNN_EVAL_MAX_BINS.
+ */
+void frcnn_eval_calibration(const struct frcnn_eval_detections *detections, const struct frcnn_eval_matches *matches,
+			    int nbins, double min_score, struct frcnn_eval_calibration *out);
+
+/* ---- confusion (confusion.c) ---------------------------------------------------------------------------------------
+ */
+
+/*
+ * (ncategories + 1) squared, row-major, freed by the caller; rows: ground truth, columns: prediction, the last of each:
+ * background. As ultralytics 8.4.190's ConfusionMatrix (which has rows and columns the other way round): whatever the
+ * categories, detections with score > min_score take, in descending score (equals: input order), the free object of
+ * their image that they overlap most (equals: the earlier in the file), IoU > iou.
+ *
+ * Differences: crowds, which ultralytics does not know, are no objects, and a detection without an object that a crowd
+ * of its category covers (intersection over the detection's area > iou) is not counted. IoU is double and exact, where
+ * ultralytics computes in float32 and adds 1e-7 to the union.
+ */
+int frcnn_eval_confusion(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
+			 double iou, double min_score, size_t **matrix, struct frcnn_error *err);
 
 /* ---- comparison of two runs (compare.c)
  * --------------------------------------------------------------------------------- */
@@ -233,7 +305,4 @@ int frcnn_eval_compare(const struct frcnn_eval_truth *truth, const struct frcnn_
 		       const struct frcnn_eval_detections *baseline, const struct frcnn_eval_options *options,
 		       int resamples, uint64_t seed, struct frcnn_pool *pool, struct frcnn_eval_difference *out,
 		       struct frcnn_error *err);
-/* Share of detections whose score another one of the same category and image set has exactly. */
-double frcnn_eval_tied_scores(const struct frcnn_eval_detections *detections);
-
 #endif
