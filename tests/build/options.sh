@@ -142,7 +142,8 @@ done
 Z
 	timeout 60 zsh -f "$tmp/driver.zsh" 'frcnn-detect --rpn-pr=>frcnn-detect --rpn-pre' \
 		'frcnn-detect --format cs=>--format csv' 'frcnn-detect --model Makef=>--model Makefile' 'frcnn-draw --verb=>--verbose' \
-		'frcnn-model inf=>frcnn-model info' 'frcnn-model info --gra=>frcnn-model info --graph'
+		'frcnn-model inf=>frcnn-model info' 'frcnn-model info --gra=>frcnn-model info --graph' ||
+		{ echo "not completed within 60 s, or wrongly"; return 1; }
 }
 
 case_completion_fish() {
