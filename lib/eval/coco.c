@@ -1,0 +1,728 @@
+/*
+ * COCO's precision and recall, to the last bit of pycocotools 2.0.11's COCOeval
+ * (cocoeval.py: evaluateImg, accumulate, summarize).
+ *
+ * Per category and area range: every image's detections are matched at all IoU
+ * thresholds, one bit a threshold; then the category's detections are walked in
+ * order of score, and precision is looked up where recall first reaches each
+ * threshold. Only true positives raise recall, and between two of them
+ * precision only falls, so the envelope needs the true positives alone.
+ */
+#include "eval/eval.h"
+
+#include <float.h>
+#include <math.h>
+
+/* np.linspace(.5, .95, 10) */
+static const double coco_ious[10] = {0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.8999999999999999, 0.95};
+
+void frcnn_eval_options_init(struct frcnn_eval_options *o)
+{
+	static const struct frcnn_eval_area areas[4] = {
+	    {"all", 0, 1e10}, {"small", 0, 1024}, {"medium", 1024, 9216}, {"large", 9216, 1e10}};
+
+	memset(o, 0, sizeof *o);
+	o->nious = 10;
+	memcpy(o->ious, coco_ious, sizeof coco_ious);
+	o->nareas = 4;
+	memcpy(o->areas, areas, sizeof areas);
+	o->nmax_dets = 3;
+	o->max_dets[0] = 1;
+	o->max_dets[1] = 10;
+	o->max_dets[2] = 100;
+}
+
+/* ---- one category ------------------------------------------------------------------ */
+
+/* A worker's memory, for the largest category; true positives a threshold hold at most that many entries. */
+struct worker {
+	double *iou;        /* detections x objects of one image */
+	uint32_t *object;   /* objects of one image in matching order */
+	uint32_t *taken;    /* one bit a threshold: this object is matched */
+	uint8_t *ignored;   /* objects of one image, of this area */
+	uint32_t *matched;  /* one bit a threshold, a detection */
+	uint32_t *left_out; /* the same: matched to an ignored object, or unmatched and out of the area */
+	uint32_t *rank;     /* of a detection within its image */
+	uint32_t *order;    /* detections by score */
+	uint32_t *spare;
+	uint32_t *hit[FRCNN_EVAL_MAX_IOUS];   /* place in the order of each true positive */
+	uint32_t *wrong[FRCNN_EVAL_MAX_IOUS]; /* false positives before it */
+};
+
+struct coco_job {
+	const struct frcnn_eval_truth *truth;
+	const struct frcnn_eval_detections *detections;
+	const struct frcnn_eval_options *options;
+	struct frcnn_eval_cells *cells;
+	struct worker *workers;
+};
+
+/* Detections first .. last and objects g_first .. g_last of one image. */
+struct cell {
+	size_t d_first, d_last, g_first, g_last;
+};
+
+/* pycocotools' evaluateImg. w->iou holds the IoUs of this cell, [detection][object]. */
+static void match_cell(const struct coco_job *job, struct worker *w, struct cell cell,
+		       const struct frcnn_eval_area *area, size_t category_first)
+{
+	const struct frcnn_eval_truth *truth = job->truth;
+	const struct frcnn_eval_options *o = job->options;
+	size_t objects = cell.g_last - cell.g_first, n = 0;
+	uint32_t every = o->nious == 32 ? UINT32_MAX : (1u << o->nious) - 1;
+
+	/* Objects that count come first, ignored ones after them. */
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t g = 0; g < objects; g++) {
+			size_t at = cell.g_first + g;
+			bool ignored = truth->crowd[at] || truth->area[at] < area->low || truth->area[at] > area->high;
+
+			if (ignored == pass) {
+				w->object[n] = (uint32_t)g;
+				w->taken[n] = 0;
+				w->ignored[n++] = ignored;
+			}
+		}
+	}
+	for (size_t d = cell.d_first; d < cell.d_last; d++) {
+		const double *box = job->detections->bbox + d * 4, *iou = w->iou + (d - cell.d_first) * objects;
+		double size = box[2] * box[3];
+		bool outside = size < area->low || size > area->high;
+		uint32_t matched = 0, left_out = 0;
+
+		for (int t = 0; t < o->nious && objects > 0; t++) {
+			double best = o->ious[t] < 1 - 1e-10 ? o->ious[t] : 1 - 1e-10;
+			size_t m = SIZE_MAX;
+
+			for (size_t g = 0; g < objects; g++) {
+				if ((w->taken[g] >> t & 1) && !truth->crowd[cell.g_first + w->object[g]])
+					continue;
+				if (m != SIZE_MAX && !w->ignored[m] && w->ignored[g])
+					break;
+				if (iou[w->object[g]] < best)
+					continue;
+				best = iou[w->object[g]];
+				m = g;
+			}
+			if (m == SIZE_MAX)
+				continue;
+			w->taken[m] |= 1u << t;
+			if (w->ignored[m])
+				left_out |= 1u << t;
+			/* There a match is the object's id, and 0 says that there is none. */
+			if (!o->pycocotools || truth->id[cell.g_first + w->object[m]] != 0)
+				matched |= 1u << t;
+		}
+		if (outside)
+			left_out |= every & ~matched;
+		w->matched[d - category_first] = matched;
+		w->left_out[d - category_first] = left_out;
+	}
+}
+
+static bool any_overlap(const double *iou, size_t n, double least)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(iou[i] < least))
+			return true;
+	return false;
+}
+
+/* IoUs of one cell; false when none reaches the lowest threshold, so that nothing can match. */
+static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell cell, double least)
+{
+	const struct frcnn_eval_truth *truth = job->truth;
+	size_t objects = cell.g_last - cell.g_first;
+	double *iou = w->iou;
+
+	for (size_t d = cell.d_first; d < cell.d_last; d++)
+		for (size_t g = cell.g_first; g < cell.g_last; g++)
+			*iou++ = frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g]);
+	return any_overlap(w->iou, objects * (cell.d_last - cell.d_first), least);
+}
+
+/* Nothing matches: a detection counts as false unless its own area is out of the range. */
+static void unmatched_cell(const struct coco_job *job, struct worker *w, struct cell cell,
+			   const struct frcnn_eval_area *area, size_t category_first)
+{
+	uint32_t every = job->options->nious == 32 ? UINT32_MAX : (1u << job->options->nious) - 1;
+
+	for (size_t d = cell.d_first; d < cell.d_last; d++) {
+		const double *box = job->detections->bbox + d * 4;
+		double size = box[2] * box[3];
+
+		w->matched[d - category_first] = 0;
+		w->left_out[d - category_first] = size < area->low || size > area->high ? every : 0;
+	}
+}
+
+/* pycocotools' accumulate, for one area and limit. order lists count detections (relative to the category's first) by
+ * score; those of a rank beyond limit are passed over. */
+static void accumulate(const struct coco_job *job, struct worker *w, size_t k, int a, int m, size_t count,
+		       size_t category_first, size_t positives)
+{
+	struct frcnn_eval_cells *cells = job->cells;
+	const struct frcnn_eval_options *o = job->options;
+	const double *score = job->detections->score + category_first;
+	uint32_t limit = (uint32_t)o->max_dets[m];
+	uint32_t wrong[FRCNN_EVAL_MAX_IOUS] = {0}, hits[FRCNN_EVAL_MAX_IOUS] = {0};
+	size_t nd = 0;
+	double top = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t d = w->order[i], matched, counted;
+
+		if (w->rank[d] >= limit)
+			continue;
+		if (nd++ == 0)
+			top = score[d];
+		counted = ~w->left_out[d];
+		matched = w->matched[d];
+		for (int t = 0; t < o->nious; t++)
+			wrong[t] += counted >> t & ~matched >> t & 1;
+		for (matched &= counted; matched; matched &= matched - 1) {
+			int t = __builtin_ctz(matched);
+
+			if (t >= o->nious)
+				break;
+			w->hit[t][hits[t]] = d;
+			w->wrong[t][hits[t]++] = wrong[t];
+		}
+	}
+	for (int t = 0; t < o->nious; t++) {
+		size_t cell = (((size_t)t * FRCNN_EVAL_RECALLS * (size_t)cells->K + k) * (size_t)cells->A + (size_t)a) *
+				  (size_t)cells->M +
+			      (size_t)m;
+		size_t step = (size_t)cells->K * (size_t)cells->A * (size_t)cells->M, n = hits[t], i = n;
+		double envelope = 0;
+		int r = FRCNN_EVAL_RECALLS - 1;
+
+		cells->recall[(((size_t)t * (size_t)cells->K + k) * (size_t)cells->A + (size_t)a) * (size_t)cells->M +
+			      (size_t)m] = n > 0 ? (double)n / (double)positives : 0;
+		for (int q = 0; q < FRCNN_EVAL_RECALLS; q++)
+			cells->precision[cell + (size_t)q * step] = cells->scores[cell + (size_t)q * step] = 0;
+		/* From the highest recall down: thresholds that true positive i is the first to reach get the best
+		 * precision from there on. */
+		while (r > 0 && n > 0 && (double)n / (double)positives < r * 0.01)
+			r--;
+		while (i-- > 0) {
+			double before = (double)i / (double)positives, tp = (double)(i + 1);
+			double precision = tp / ((double)w->wrong[t][i] + tp + DBL_EPSILON);
+
+			if (precision > envelope)
+				envelope = precision;
+			for (; r > 0 && before < r * 0.01; r--) {
+				cells->precision[cell + (size_t)r * step] = envelope;
+				cells->scores[cell + (size_t)r * step] = score[w->hit[t][i]];
+			}
+		}
+		/* Recall 0 is reached by the first detection, whatever it is. */
+		if (nd > 0) {
+			cells->precision[cell] = envelope;
+			cells->scores[cell] = top;
+		}
+	}
+}
+
+/* a before b: descending score, NaN last */
+static bool better(double a, double b)
+{
+	return a > b || (isnan(b) && !isnan(a));
+}
+
+/* Stable merge sort of order by score. */
+static void sort_by_score(uint32_t *order, size_t count, const double *score, uint32_t *spare)
+{
+	uint32_t *from = order, *to = spare;
+
+	for (size_t width = 1; width < count; width *= 2) {
+		for (size_t start = 0; start < count; start += 2 * width) {
+			size_t middle = start + width < count ? start + width : count;
+			size_t end = middle + width < count ? middle + width : count;
+			size_t a = start, b = middle, n = start;
+
+			/* Two runs that are in order already need no comparing. */
+			if (middle == end || !better(score[from[middle]], score[from[middle - 1]])) {
+				memcpy(to + start, from + start, (end - start) * sizeof *to);
+				continue;
+			}
+			while (a < middle && b < end)
+				to[n++] = better(score[from[b]], score[from[a]]) ? from[b++] : from[a++];
+			while (a < middle)
+				to[n++] = from[a++];
+			while (b < end)
+				to[n++] = from[b++];
+		}
+		{
+			uint32_t *swap = from;
+
+			from = to;
+			to = swap;
+		}
+	}
+	if (from != order)
+		memcpy(order, from, count * sizeof *order);
+}
+
+/* The next image's cell, at most limit detections of it; *next_* move on behind it. False at the end. */
+static bool next_cell(const struct coco_job *job, size_t k, size_t *next_d, size_t *next_g, uint32_t limit,
+		      struct cell *cell, size_t *d_end)
+{
+	const struct frcnn_eval_detections *dets = job->detections;
+	const struct frcnn_eval_truth *truth = job->truth;
+	size_t d = *next_d, g = *next_g, last_d = dets->category_first[k + 1], last_g = truth->category_first[k + 1];
+	uint32_t image;
+
+	if (d == last_d && g == last_g)
+		return false;
+	image = d == last_d                        ? truth->image[g]
+		: g == last_g                      ? dets->image[d]
+		: dets->image[d] < truth->image[g] ? dets->image[d]
+						   : truth->image[g];
+	cell->d_first = d;
+	cell->g_first = g;
+	while (d < last_d && dets->image[d] == image)
+		d++;
+	while (g < last_g && truth->image[g] == image)
+		g++;
+	cell->d_last = d - cell->d_first > limit ? cell->d_first + limit : d;
+	cell->g_last = g;
+	*next_d = *d_end = d;
+	*next_g = g;
+	return true;
+}
+
+static void category_task(void *context, size_t index, int worker)
+{
+	const struct coco_job *job = context;
+	const struct frcnn_eval_options *o = job->options;
+	struct worker *w = &job->workers[worker];
+	size_t k = job->cells->category[index], first = job->detections->category_first[k], count = 0;
+	uint32_t limit = (uint32_t)o->max_dets[o->nmax_dets - 1];
+	size_t positives[FRCNN_EVAL_MAX_AREAS] = {0}, d = first, g = job->truth->category_first[k], end;
+	double least = 1 - 1e-10;
+	struct cell cell;
+
+	for (int t = 0; t < o->nious; t++)
+		if (o->ious[t] < least)
+			least = o->ious[t];
+	for (size_t i = g; i < job->truth->category_first[k + 1]; i++)
+		for (int a = 0; a < o->nareas; a++)
+			positives[a] += !job->truth->crowd[i] && !(job->truth->area[i] < o->areas[a].low) &&
+					!(job->truth->area[i] > o->areas[a].high);
+	/* Ranks, and the order by score over all images. */
+	while (next_cell(job, k, &d, &g, limit, &cell, &end)) {
+		for (size_t i = cell.d_first; i < end; i++)
+			w->rank[i - first] = (uint32_t)(i - cell.d_first);
+		for (size_t i = cell.d_first; i < cell.d_last; i++)
+			w->order[count++] = (uint32_t)(i - first);
+	}
+	sort_by_score(w->order, count, job->detections->score + first, w->spare);
+	for (int a = 0; a < o->nareas; a++) {
+		if (positives[a] == 0)
+			continue; /* the cells stay -1 */
+		d = first;
+		g = job->truth->category_first[k];
+		while (next_cell(job, k, &d, &g, limit, &cell, &end)) {
+			if (cell.d_first == cell.d_last)
+				continue;
+			if (cell.g_first < cell.g_last && fill_ious(job, w, cell, least))
+				match_cell(job, w, cell, &o->areas[a], first);
+			else
+				unmatched_cell(job, w, cell, &o->areas[a], first);
+		}
+		for (int m = 0; m < o->nmax_dets; m++)
+			accumulate(job, w, index, a, m, count, first, positives[a]);
+	}
+}
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* The most detections (up to limit), objects, and products of both that one image and category has; the most
+ * detections of a category. */
+struct extent {
+	size_t objects, products, category;
+};
+
+static struct extent measure(const struct coco_job *job, size_t limit)
+{
+	struct extent e = {0, 0, 0};
+
+	for (int i = 0; i < job->cells->K; i++) {
+		size_t k = job->cells->category[i], d = job->detections->category_first[k];
+		size_t g = job->truth->category_first[k], n = job->detections->category_first[k + 1] - d, end;
+		struct cell cell;
+
+		if (n > e.category)
+			e.category = n;
+		while (next_cell(job, k, &d, &g, (uint32_t)limit, &cell, &end)) {
+			size_t objects = cell.g_last - cell.g_first, products = objects * (cell.d_last - cell.d_first);
+
+			if (objects > e.objects)
+				e.objects = objects;
+			if (products > e.products)
+				e.products = products;
+		}
+	}
+	return e;
+}
+
+static void free_workers(struct worker *workers, int count)
+{
+	for (int i = 0; workers && i < count; i++) {
+		struct worker *w = &workers[i];
+
+		free(w->iou);
+		free(w->object);
+		free(w->taken);
+		free(w->ignored);
+		free(w->matched);
+		free(w->left_out);
+		free(w->rank);
+		free(w->order);
+		free(w->spare);
+		for (int t = 0; t < FRCNN_EVAL_MAX_IOUS; t++) {
+			free(w->hit[t]);
+			free(w->wrong[t]);
+		}
+	}
+	free(workers);
+}
+
+/* True positives of a category are at most its objects, or its detections where crowds match again and again: those
+ * are ignored, so objects bound them. */
+static size_t most_objects(const struct coco_job *job)
+{
+	size_t most = 0;
+
+	for (int i = 0; i < job->cells->K; i++) {
+		size_t k = job->cells->category[i];
+		size_t n = job->truth->category_first[k + 1] - job->truth->category_first[k];
+
+		if (n > most)
+			most = n;
+	}
+	return most;
+}
+
+static struct worker *make_workers(const struct coco_job *job, int count)
+{
+	struct extent e = measure(job, (size_t)job->options->max_dets[job->options->nmax_dets - 1]);
+	struct worker *workers = frcnn_calloc((size_t)count, sizeof *workers);
+	size_t hits = most_objects(job);
+
+	for (int i = 0; workers && i < count; i++) {
+		struct worker *w = &workers[i];
+		bool whole;
+
+		w->iou = frcnn_calloc(e.products, sizeof *w->iou);
+		w->object = frcnn_calloc(e.objects, sizeof *w->object);
+		w->taken = frcnn_calloc(e.objects, sizeof *w->taken);
+		w->ignored = frcnn_calloc(e.objects, sizeof *w->ignored);
+		w->matched = frcnn_calloc(e.category, sizeof *w->matched);
+		w->left_out = frcnn_calloc(e.category, sizeof *w->left_out);
+		w->rank = frcnn_calloc(e.category, sizeof *w->rank);
+		w->order = frcnn_calloc(e.category, sizeof *w->order);
+		w->spare = frcnn_calloc(e.category, sizeof *w->spare);
+		whole = w->iou && w->object && w->taken && w->ignored && w->matched && w->left_out && w->rank &&
+			w->order && w->spare;
+		for (int t = 0; t < job->options->nious; t++) {
+			w->hit[t] = frcnn_calloc(hits, sizeof **w->hit);
+			w->wrong[t] = frcnn_calloc(hits, sizeof **w->wrong);
+			whole = whole && w->hit[t] && w->wrong[t];
+		}
+		if (!whole) {
+			free_workers(workers, count);
+			return NULL;
+		}
+	}
+	return workers;
+}
+
+static double *minus_ones(size_t count)
+{
+	double *out = frcnn_calloc(count, sizeof *out);
+
+	for (size_t i = 0; out && i < count; i++)
+		out[i] = -1;
+	return out;
+}
+
+static int check_options(const struct frcnn_eval_options *o, struct frcnn_error *err)
+{
+	if (o->nious < 1 || o->nious > FRCNN_EVAL_MAX_IOUS || o->nareas < 1 || o->nareas > FRCNN_EVAL_MAX_AREAS ||
+	    o->nmax_dets < 1 || o->nmax_dets > FRCNN_EVAL_MAX_DETS)
+		return frcnn_fail(err, FRCNN_EINVAL, "%d IoU thresholds, %d areas, %d limits of detections", o->nious,
+				  o->nareas, o->nmax_dets);
+	for (int m = 0; m < o->nmax_dets; m++)
+		if (o->max_dets[m] < 1 || (m > 0 && o->max_dets[m] <= o->max_dets[m - 1]))
+			return frcnn_fail(err, FRCNN_EINVAL, "limits of detections must be positive and ascend");
+	return 0;
+}
+
+static int coco(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
+		const struct frcnn_eval_options *o, struct frcnn_pool *pool, struct frcnn_eval_cells *out,
+		struct frcnn_error *err)
+{
+	struct coco_job job = {truth, detections, o, out, NULL};
+	size_t cells;
+
+	out->category = frcnn_calloc(truth->ncategories, sizeof *out->category);
+	if (!out->category)
+		return frcnn_fail_nomem(err);
+	for (size_t k = 0; k < truth->ncategories; k++)
+		if (!o->categories || o->categories[k])
+			out->category[out->K++] = (uint32_t)k;
+	out->T = o->nious;
+	out->R = FRCNN_EVAL_RECALLS;
+	out->A = o->nareas;
+	out->M = o->nmax_dets;
+	cells = (size_t)out->T * (size_t)out->K * (size_t)out->A * (size_t)out->M;
+	out->precision = minus_ones(cells * FRCNN_EVAL_RECALLS);
+	out->scores = minus_ones(cells * FRCNN_EVAL_RECALLS);
+	out->recall = minus_ones(cells);
+	job.workers = make_workers(&job, frcnn_pool_threads(pool));
+	if (!out->precision || !out->scores || !out->recall || !job.workers) {
+		free_workers(job.workers, frcnn_pool_threads(pool));
+		return frcnn_fail_nomem(err);
+	}
+	frcnn_pool_run(pool, (size_t)out->K, category_task, &job);
+	free_workers(job.workers, frcnn_pool_threads(pool));
+	return 0;
+}
+
+/* ---- without categories ---------------------------------------------------------------------- */
+
+/* All categories as one: within an image by category, then as before. */
+static int collapse(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *dets,
+		    const uint8_t *categories, struct frcnn_eval_truth *t, struct frcnn_eval_collector *c)
+{
+	size_t *next = frcnn_calloc(truth->nimages + 1, sizeof *next), kept = 0;
+	int status = 0;
+
+	*t = *truth;
+	t->ncategories = 1;
+	t->category_first = frcnn_calloc(2, sizeof *t->category_first);
+	t->image = frcnn_calloc(truth->nobjects, sizeof *t->image);
+	t->bbox = frcnn_calloc(truth->nobjects, 4 * sizeof *t->bbox);
+	t->area = frcnn_calloc(truth->nobjects, sizeof *t->area);
+	t->crowd = frcnn_calloc(truth->nobjects, sizeof *t->crowd);
+	t->id = frcnn_calloc(truth->nobjects, sizeof *t->id);
+	if (!next || !t->category_first || !t->image || !t->bbox || !t->area || !t->crowd || !t->id) {
+		free(next);
+		return FRCNN_ENOMEM;
+	}
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t k = 0; k < truth->ncategories; k++) {
+			if (categories && !categories[k])
+				continue;
+			for (size_t g = truth->category_first[k]; g < truth->category_first[k + 1]; g++) {
+				size_t at;
+
+				if (pass == 0) {
+					next[truth->image[g] + 1]++;
+					kept++;
+					continue;
+				}
+				at = next[truth->image[g]]++;
+				t->image[at] = truth->image[g];
+				memcpy(t->bbox + at * 4, truth->bbox + g * 4, 4 * sizeof *t->bbox);
+				t->area[at] = truth->area[g];
+				t->crowd[at] = truth->crowd[g];
+				t->id[at] = truth->id[g];
+			}
+		}
+		for (size_t i = 0; pass == 0 && i < truth->nimages; i++)
+			next[i + 1] += next[i];
+	}
+	free(next);
+	t->nobjects = t->category_first[1] = kept;
+	for (size_t k = 0; k < truth->ncategories && !status; k++)
+		for (size_t d = dets->category_first[k]; d < dets->category_first[k + 1] && !status; d++)
+			if (!categories || categories[k])
+				status = frcnn_eval_collect(c, dets->image[d], 0, dets->bbox + d * 4, dets->score[d]);
+	return status;
+}
+
+static int agnostic(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
+		    const struct frcnn_eval_options *options, struct frcnn_pool *pool, struct frcnn_eval_cells *out,
+		    struct frcnn_error *err)
+{
+	struct frcnn_eval_options o = *options;
+	struct frcnn_eval_collector collector = {0};
+	struct frcnn_eval_detections together = {0};
+	struct frcnn_eval_truth t = {0};
+	int status = collapse(truth, detections, options->categories, &t, &collector);
+
+	o.categories = NULL;
+	if (status)
+		frcnn_fail_nomem(err);
+	if (!status)
+		status = frcnn_eval_detections_make(&collector, &t, pool, &together, err);
+	if (!status)
+		status = coco(&t, &together, &o, pool, out, err);
+	free(t.category_first);
+	free(t.image);
+	free(t.bbox);
+	free(t.area);
+	free(t.crowd);
+	free(t.id);
+	frcnn_eval_collector_free(&collector);
+	frcnn_eval_detections_free(&together);
+	return status;
+}
+
+int frcnn_eval_coco(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
+		    const struct frcnn_eval_options *options, struct frcnn_pool *pool, struct frcnn_eval_cells *out,
+		    struct frcnn_error *err)
+{
+	int status = check_options(options, err);
+
+	memset(out, 0, sizeof *out);
+	if (!status)
+		status = (options->agnostic ? agnostic : coco)(truth, detections, options, pool, out, err);
+	if (status)
+		frcnn_eval_cells_free(out);
+	return status;
+}
+
+void frcnn_eval_cells_free(struct frcnn_eval_cells *cells)
+{
+	if (!cells)
+		return;
+	free(cells->precision);
+	free(cells->recall);
+	free(cells->scores);
+	free(cells->category);
+	memset(cells, 0, sizeof *cells);
+}
+
+/* ---- means -------------------------------------------------------------------------------------- */
+
+/* Walks the chosen values > -1 in [T, R, K] order. */
+struct walk {
+	const struct frcnn_eval_cells *cells;
+	const double *values;
+	int R, iou, category, area, max_dets; /* R 1: recall */
+	int t, r, k;
+};
+
+static bool walk_next(struct walk *w, double *out)
+{
+	const struct frcnn_eval_cells *c = w->cells;
+
+	for (; w->t < c->T; w->t++, w->r = 0) {
+		if (w->iou >= 0 && w->t != w->iou)
+			continue;
+		for (; w->r < w->R; w->r++, w->k = 0) {
+			while (w->k < c->K) {
+				int k = w->k++;
+				double value = w->values[((((size_t)w->t * (size_t)w->R + (size_t)w->r) * (size_t)c->K +
+							   (size_t)k) *
+							      (size_t)c->A +
+							  (size_t)w->area) *
+							     (size_t)c->M +
+							 (size_t)w->max_dets];
+
+				if ((w->category < 0 || k == w->category) && value > -1) {
+					*out = value;
+					return true;
+				}
+			}
+		}
+	}
+	return false;
+}
+
+/* The next n values by numpy's pairwise sum: eight accumulators up to 128 values, halves of whole eights above. */
+static double pairwise(struct walk *w, size_t n)
+{
+	double r[8] = {0}, sum = 0, value = 0;
+	size_t i, half;
+
+	if (n > 128) {
+		half = n / 2;
+		half -= half % 8;
+		sum = pairwise(w, half);
+		return sum + pairwise(w, n - half);
+	}
+	if (n < 8) {
+		for (i = 0; i < n && walk_next(w, &value); i++)
+			sum += value;
+		return sum;
+	}
+	for (i = 0; i < n - n % 8 && walk_next(w, &value); i++)
+		r[i % 8] = i < 8 ? value : r[i % 8] + value;
+	sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
+	for (; i < n && walk_next(w, &value); i++)
+		sum += value;
+	return sum;
+}
+
+double frcnn_eval_mean(const struct frcnn_eval_cells *cells, bool recall, int iou, int category, int area, int max_dets)
+{
+	struct walk walk = {.cells = cells,
+			    .values = recall ? cells->recall : cells->precision,
+			    .R = recall ? 1 : cells->R,
+			    .iou = iou,
+			    .category = category,
+			    .area = area,
+			    .max_dets = max_dets};
+	struct walk counting = walk;
+	size_t n = 0;
+	double value;
+
+	while (walk_next(&counting, &value))
+		n++;
+	return n > 0 ? pairwise(&walk, n) / (double)n : -1;
+}
+
+static int find_area(const struct frcnn_eval_options *o, const char *name)
+{
+	for (int a = 0; a < o->nareas; a++)
+		if (!strcmp(o->areas[a].name, name))
+			return a;
+	return -1;
+}
+
+void frcnn_eval_stats(const struct frcnn_eval_cells *cells, const struct frcnn_eval_options *o, double stats[12])
+{
+	static const char *const names[4] = {"all", "small", "medium", "large"};
+	int last = o->nmax_dets - 1, main_limit = last, iou50 = -2, iou75 = -2, areas[4];
+
+	for (int t = 0; t < o->nious; t++) {
+		iou50 = o->ious[t] == 0.5 ? t : iou50;
+		iou75 = o->ious[t] == 0.75 ? t : iou75;
+	}
+	for (int a = 0; a < 4; a++)
+		areas[a] = find_area(o, names[a]);
+	for (int i = 0; i < 12; i++)
+		stats[i] = -1;
+	if (o->pycocotools) {
+		/* It looks for 100, and takes the third limit for the rest. */
+		main_limit = -1;
+		for (int m = 0; m < o->nmax_dets; m++)
+			if (o->max_dets[m] == 100)
+				main_limit = m;
+		last = o->nmax_dets > 2 ? 2 : last;
+	}
+	if (areas[0] >= 0) {
+		if (main_limit >= 0)
+			stats[0] = frcnn_eval_mean(cells, false, -1, -1, areas[0], main_limit);
+		if (iou50 >= 0)
+			stats[1] = frcnn_eval_mean(cells, false, iou50, -1, areas[0], last);
+		if (iou75 >= 0)
+			stats[2] = frcnn_eval_mean(cells, false, iou75, -1, areas[0], last);
+		if (last > 0 || o->max_dets[0] == 1)
+			stats[6] = frcnn_eval_mean(cells, true, -1, -1, areas[0], 0);
+		if (last > 1)
+			stats[7] = frcnn_eval_mean(cells, true, -1, -1, areas[0], 1);
+		stats[8] = frcnn_eval_mean(cells, true, -1, -1, areas[0], last);
+	}
+	for (int a = 1; a < 4; a++) {
+		if (areas[a] < 0)
+			continue;
+		stats[2 + a] = frcnn_eval_mean(cells, false, -1, -1, areas[a], last);
+		stats[8 + a] = frcnn_eval_mean(cells, true, -1, -1, areas[a], last);
+	}
+}
