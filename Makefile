@@ -69,7 +69,7 @@ LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAP
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/refuse.c
+	tests/unit/test_kernels.c tests/unit/test_stages.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS = json record coco image checkpoint metadata
 BENCHES = kernels
@@ -173,6 +173,11 @@ format-check:
 clean:
 	rm -rf $(BUILD)
 
+# For the test that no source is forgotten in the lists above; the other machines' kernels too.
+list-sources:
+	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
+		$(BENCHES:%=tests/bench/bench_%.c)
+
 # ---- installation --------------------------------------------------------
 
 BINDIR ?= $(PREFIX)/bin
@@ -231,5 +236,5 @@ uninstall:
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
 
-.PHONY: all tests check bench fuzz lint format format-check clean install uninstall FORCE
+.PHONY: all tests check bench fuzz lint format format-check clean list-sources install uninstall FORCE
 .SECONDARY:
