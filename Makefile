@@ -21,9 +21,9 @@ PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= clang-format
 -include config.mk
 
-PACKAGES = libjpeg libpng zlib libcjson libcrypto
+PACKAGES = libjpeg libpng zlib libcjson libcrypto expat
 PKG_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null || echo -I/usr/include/cjson)
-PKG_LIBS ?= $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null || echo -ljpeg -lpng -lz -lcjson -lcrypto)
+PKG_LIBS ?= $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null || echo -ljpeg -lpng -lz -lcjson -lcrypto -lexpat)
 HAVE_CRITERION ?= $(shell $(PKG_CONFIG) --exists criterion 2>/dev/null && echo yes || echo no)
 CRITERION_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags criterion 2>/dev/null)
 CRITERION_LIBS ?= $(shell $(PKG_CONFIG) --libs criterion 2>/dev/null || echo -lcriterion)
@@ -52,7 +52,7 @@ ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
 JSON_SRC = lib/json/reader.c lib/json/writer.c
 RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/sniff.c \
-	lib/record/value.c lib/record/write.c
+	lib/record/truth.c lib/record/value.c lib/record/voc.c lib/record/write.c lib/record/yolo.c
 IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
 MODEL_SRC = lib/model/describe.c lib/model/metadata.c lib/model/model.c $(addprefix lib/model/,arena.c checkpoint.c legacy.c pickle.c safetensors.c safetensors_write.c tensor.c weights.c zip.c)
 GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \
@@ -62,7 +62,8 @@ KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/ker
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
-EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c)
+EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c) \
+	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(EVAL_SRC) $(DRAW_SRC)

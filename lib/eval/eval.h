@@ -77,6 +77,21 @@ void frcnn_eval_detections_free(struct frcnn_eval_detections *detections);
 /* IoU of detection d and object g; crowd: over the detection's area. */
 double frcnn_eval_iou(const double d[4], const double g[4], bool crowd);
 
+/* ---- selection (select.c) ---------------------------------------------------------------------------------------- */
+
+/*
+ * Columns of some categories, and detections of the same: keep has ncategories flags, NULL: all. merge: all of them as
+ * one category, "all" with id -1, in the order of pycocotools' useCats = 0 (within an image by category id, then file
+ * order; detections by score, equal ones by category id, then input order). Images stay. Names are borrowed from the
+ * same place as before.
+ */
+int frcnn_eval_truth_select(const struct frcnn_eval_truth *truth, const uint8_t *keep, bool merge,
+			    struct frcnn_eval_truth *out, struct frcnn_error *err);
+/* truth is the one before the selection. */
+int frcnn_eval_detections_select(const struct frcnn_eval_detections *detections, const struct frcnn_eval_truth *truth,
+				 const uint8_t *keep, bool merge, struct frcnn_eval_detections *out,
+				 struct frcnn_error *err);
+
 /* ---- COCO (coco.c) ----------------------------------------------------------------------------------------------- */
 
 #define FRCNN_EVAL_MAX_IOUS  32
@@ -297,10 +312,11 @@ int frcnn_eval_confusion(const struct frcnn_eval_truth *truth, const struct frcn
 
 struct frcnn_eval_difference {
 	double ours, baseline, difference; /* -1 where undefined */
-	double low, high;                  /* 95% interval of the difference over resampled images */
+	double low, high;                  /* 95% interval of the difference over resampled images; 0 where undefined */
 };
-/* Paired bootstrap over images: both runs are evaluated on the same resamples. metrics: AP, AP50, AP75, then AP of each
- * category in order (3 + K entries). Deterministic for a seed, whatever the threads. */
+/* Paired bootstrap over images: both runs are evaluated on the same resamples, at pycocotools' "all" areas and the last
+ * of max_dets. metrics: AP, AP50, AP75 (-1 where that threshold is not in ious), then AP of each category in order (3 +
+ * K entries). Deterministic for a seed, whatever the threads. resamples 0: no intervals. */
 int frcnn_eval_compare(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *ours,
 		       const struct frcnn_eval_detections *baseline, const struct frcnn_eval_options *options,
 		       int resamples, uint64_t seed, struct frcnn_pool *pool, struct frcnn_eval_difference *out,
