@@ -78,6 +78,12 @@ case_library_is_silent() {
 	[ ! -s "$tmp/calls" ]
 }
 
+case_every_source_is_listed() {
+	"$MAKE" -s --no-print-directory list-sources ISA_X86=yes HAVE_CRITERION=yes | sort -u >"$tmp/listed"
+	find lib bin tests -name '*.c' ! -path tests/fuzz/replay.c ! -path 'tests/golden/*' | sort >"$tmp/found"
+	same "$tmp/listed" "$tmp/found"
+}
+
 # ---- installation ---------------------------------------------------------------
 
 case_install_and_uninstall() {
