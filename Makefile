@@ -62,7 +62,7 @@ KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/ker
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
-EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c) \
+EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c scores.c calibration.c confusion.c) \
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c

@@ -164,20 +164,24 @@ void frcnn_eval_matches_free(struct frcnn_eval_matches *matches);
 /* What no measure asks for: crowds, and objects whose area is outside of pycocotools' "all", 0 .. 1e10. */
 bool frcnn_eval_ignored(const struct frcnn_eval_truth *truth, size_t object);
 
+/* ---- rows of columns in other orders (rows.c) ------------------------------------------------------------------ */
+
 /* Rows in groups: members of group i, ascending, are rows[first[i]] .. rows[first[i + 1] - 1]. */
 struct frcnn_eval_groups {
 	size_t *first; /* ngroups + 1 */
 	uint32_t *rows;
 };
-/* group[row] < ngroups; such as the images of detections. */
-int frcnn_eval_group(const uint32_t *group, size_t count, size_t ngroups, struct frcnn_eval_groups *out,
-		     struct frcnn_error *err);
+/* group[row] < ngroups; such as the images of detections. 0 or FRCNN_ENOMEM, then empty. */
+int frcnn_eval_group(const uint32_t *group, size_t count, size_t ngroups, struct frcnn_eval_groups *out);
 void frcnn_eval_groups_free(struct frcnn_eval_groups *groups);
-/* Sorts rows by descending score (NaN last); equal scores by ascending row. */
+/* The category of each of count rows; NULL when memory is refused. */
+uint32_t *frcnn_eval_row_categories(const size_t *category_first, size_t ncategories, size_t count);
+
 struct frcnn_eval_scored {
 	double score;
-	uint32_t row;
+	uint32_t tie, row;
 };
+/* By descending score (NaN last); equals by ascending tie, then row. */
 void frcnn_eval_sort(struct frcnn_eval_scored *items, size_t count);
 
 /* ---- Pascal VOC (voc.c) ---------------------------------------------------------------------------------------- */
