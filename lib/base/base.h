@@ -108,6 +108,8 @@ int frcnn_parse_int64(const char *text, size_t size, int64_t *out);
 /* An integer also when it is written 1.0 or 12e2, exactly; 1.5 is FRCNN_EINVAL. */
 int frcnn_parse_exact_int64(const char *text, size_t size, int64_t *out);
 int frcnn_parse_double(const char *text, size_t size, double *out);
+/* mantissa * 10^exponent, correctly rounded, where that is cheap; false: parse the text. */
+bool frcnn_decimal_to_double(uint64_t mantissa, int64_t exponent, double *out);
 int frcnn_parse_float(const char *text, size_t size, float *out); /* rounded once, text -> float32 */
 
 /* The shortest decimal text that reads back to the same value; JSON syntax ("1e-07" never "1e-7."; integers

@@ -106,6 +106,60 @@ static bool quick_double(uint64_t mantissa, int64_t exponent, double *out)
 	return true;
 }
 
+#ifdef __SIZEOF_INT128__
+/* mantissa / 10^places by one division of 128 bits by 64: a quotient of at least 63 bits, whose rest tells which side
+ * of a midpoint the value lies on. */
+static bool divided_double(uint64_t mantissa, int64_t places, double *out)
+{
+	static const uint64_t ten_to[] = {1,
+					  10,
+					  100,
+					  1000,
+					  10000,
+					  100000,
+					  1000000,
+					  10000000,
+					  100000000,
+					  1000000000,
+					  10000000000,
+					  100000000000,
+					  1000000000000,
+					  10000000000000,
+					  100000000000000,
+					  1000000000000000,
+					  10000000000000000,
+					  100000000000000000,
+					  1000000000000000000,
+					  UINT64_C(10000000000000000000)};
+
+	if (mantissa == 0 || places < 0 || places >= (int64_t)FRCNN_COUNT(ten_to))
+		return false;
+	int up = __builtin_clzll(mantissa), down = __builtin_clzll(ten_to[places]);
+	uint64_t divisor = ten_to[places] << down;
+	__extension__ unsigned __int128 dividend = (unsigned __int128)(mantissa << up) << 63;
+	uint64_t quotient = (uint64_t)(dividend / divisor);
+	bool rest = dividend % divisor != 0;
+	/* The quotient has 63 or 64 bits: keep 53 and round to nearest, ties to even. */
+	int drop = 64 - __builtin_clzll(quotient) - 53;
+	uint64_t kept = quotient >> drop, half = UINT64_C(1) << (drop - 1), tail = quotient & (half * 2 - 1);
+	if (tail > half || (tail == half && (rest || (kept & 1))))
+		kept++;
+	*out = ldexp((double)kept, drop - 63 + down - up);
+	return true;
+}
+#else
+static bool divided_double(uint64_t mantissa, int64_t places, double *out)
+{
+	(void)mantissa, (void)places, (void)out;
+	return false;
+}
+#endif
+
+bool frcnn_decimal_to_double(uint64_t mantissa, int64_t exponent, double *out)
+{
+	return quick_double(mantissa, exponent, out) || divided_double(mantissa, -exponent, out);
+}
+
 /* Rounding to double first does no harm unless it lands on the midpoint of two floats: then the side on which the
  * true value lies is lost (not so with integers below 2^53, which are exact). What quick_double gives is 0 or within
  * float's normal range, where midpoints end in a one and 28 zeros. */
@@ -158,7 +212,7 @@ int frcnn_parse_double(const char *text, size_t size, double *out)
 	if (!scan(text, size, &d))
 		return FRCNN_EINVAL;
 	double value;
-	if (!d.few || !quick_double(d.mantissa, d.exponent, &value)) {
+	if (!d.few || !frcnn_decimal_to_double(d.mantissa, d.exponent, &value)) {
 		char plain[KEPT_DIGITS + 32];
 		plain_text(&d, plain);
 		value = strtod(plain, NULL);
