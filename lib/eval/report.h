@@ -1,8 +1,8 @@
 /*
  * report - everything one run of frcnn-eval found out, as one plain struct, and
  * what is made of it: text, JSON, CSV, Markdown, JUnit, an HTML page. measure.c
- * fills the struct from columns, gates.c judges it, report_*.c render it; none
- * of them reads files of detections or prints.
+ * fills the struct from columns, gates.c judges it, render/ shows it; none of
+ * them reads files of detections or prints.
  *
  * Undefined values are -1 (text shows them as pycocotools does, JSON as -1).
  * A part that was not asked for has its has_ flag false (or its count 0) and is
@@ -56,6 +56,8 @@ struct frcnn_report_class {
 /* ---- one model: one file of detections -----------------------------------------------------------------------------
  */
 
+#define FRCNN_REPORT_SWEEP 20
+
 /* Against the baseline. The name is a metric's, or CLASS:AP. */
 struct frcnn_report_difference {
 	char *name;
@@ -83,6 +85,7 @@ struct frcnn_report_model {
 	struct frcnn_eval_operating operating; /* all classes together */
 	struct frcnn_eval_threshold best, at_precision, at_recall;
 	struct frcnn_eval_background background;
+	struct frcnn_eval_operating sweep[FRCNN_REPORT_SWEEP]; /* all classes, at score > i * 0.05; goes with matches */
 
 	bool has_voc;
 	struct frcnn_eval_voc voc; /* indexed by category of the truth */
@@ -150,6 +153,7 @@ struct frcnn_report {
 	double confusion_iou; /* 0.5 */
 	size_t nconfusion;    /* categories */
 	double tide_foreground_iou, tide_background_iou;
+	unsigned hidden; /* FRCNN_MEASURE_...: made for the page of --report alone, other formats leave it out */
 
 	struct frcnn_report_model *models;
 	size_t nmodels;
@@ -196,8 +200,7 @@ void frcnn_gate_free(struct frcnn_gate *gate);
  * bound. */
 int frcnn_gates_judge(struct frcnn_report *report, bool significant, struct frcnn_error *err);
 
-/* ---- renderings (report_text.c, report_json.c, report_html.c, ...)
- * ------------------------------------------------------- */
+/* ---- renderings (render/) ---------------------------------------------------------------------------------------- */
 
 enum frcnn_report_format {
 	FRCNN_REPORT_TEXT, /* one model: pycocotools' summary text byte for byte, then the parts asked for; several: a
@@ -215,6 +218,8 @@ int frcnn_report_html(const struct frcnn_report *report, struct frcnn_buffer *ou
 /* --curves: CSV of the precision-recall points of the first area and last max_dets: model, category_id, category, iou,
  * recall, precision, score. */
 int frcnn_report_curves(const struct frcnn_report *report, struct frcnn_buffer *out, struct frcnn_error *err);
+/* The same as JSON: a list of {model, category_id, category, iou, recall: [], precision: [], score: []}. */
+int frcnn_report_curves_json(const struct frcnn_report *report, struct frcnn_buffer *out, struct frcnn_error *err);
 /* --cells: safetensors of precision [T, R, K, A, M], recall [T, K, A, M], scores as float64, of one model. Errors name
  * the path. */
 int frcnn_report_cells(const char *path, const struct frcnn_report *report, const struct frcnn_report_model *model,
