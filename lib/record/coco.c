@@ -34,12 +34,16 @@ void frcnn_ground_truth_free(struct frcnn_ground_truth *truth)
 {
 	if (!truth)
 		return;
-	for (size_t i = 0; i < truth->nimages; i++)
+	for (size_t i = 0; i < truth->nimages; i++) {
 		free((void *)truth->file_names[i]);
+		if (truth->stems)
+			free((void *)truth->stems[i]);
+	}
 	for (size_t i = 0; i < truth->ncategories; i++)
 		free((void *)truth->category_names[i]);
 	free(truth->image_ids);
 	free(truth->file_names);
+	free(truth->stems);
 	free(truth->widths);
 	free(truth->heights);
 	free(truth->annotation_ids);
@@ -330,6 +334,19 @@ static int sort_by_image(struct frcnn_ground_truth *t)
 	return 0;
 }
 
+int frcnn_ground_truth_index(struct frcnn_ground_truth *truth)
+{
+	struct state *state = truth->state;
+
+	if (!state) {
+		truth->state = state = frcnn_calloc(1, sizeof(*state));
+		for (size_t i = 0; state && i < truth->ncategories; i++)
+			if (frcnn_id_map_add(&state->categories, truth->category_ids[i], i, NULL) < 0)
+				return FRCNN_ENOMEM;
+	}
+	return state ? sort_by_image(truth) : FRCNN_ENOMEM;
+}
+
 static void warn_counts(const struct reading *r)
 {
 	const struct frcnn_notices *notices = r->notices;
@@ -407,7 +424,7 @@ int frcnn_dataset_parse(const void *bytes, size_t size, const char *name, bool i
 	if (rc == 0 && !images_only)
 		rc = take_array(&r, text, scan.values[ANNOTATIONS], "annotations", "annotation", annotation_keys,
 				FRCNN_COUNT(annotation_keys), take_annotation, err);
-	if (rc == 0 && sort_by_image(out) < 0)
+	if (rc == 0 && frcnn_ground_truth_index(out) < 0)
 		rc = frcnn_fail_nomem(err);
 	if (rc == 0)
 		warn_counts(&r);

@@ -11,7 +11,7 @@ struct entry {
 struct frcnn_join {
 	const struct frcnn_ground_truth *truth;
 	struct frcnn_id_map ids;
-	struct entry *names, *bases; /* in byte order, nnames each */
+	struct entry *names, *bases; /* in byte order, nnames each; of folders bases are the stems */
 	size_t nnames;
 };
 
@@ -69,7 +69,8 @@ int frcnn_join_new(const struct frcnn_ground_truth *truth, struct frcnn_join **o
 		if (!truth->file_names[i])
 			continue;
 		join->names[join->nnames] = (struct entry){truth->file_names[i], i};
-		join->bases[join->nnames++] = (struct entry){base_name(truth->file_names[i]), i};
+		join->bases[join->nnames++] =
+		    (struct entry){truth->stems ? truth->stems[i] : base_name(truth->file_names[i]), i};
 	}
 	qsort(join->names, join->nnames, sizeof(*join->names), by_name);
 	qsort(join->bases, join->nnames, sizeof(*join->bases), by_name);
@@ -98,6 +99,33 @@ static const struct entry *range(const struct entry *entries, size_t n, const ch
 	return entries + low;
 }
 
+/* Of a folder's ground truth: the base name itself, or without its suffix, is a stem. */
+static int find_stem(const struct frcnn_join *join, const char *file_name, bool has_image_id, int64_t image_id,
+		     size_t *image, struct frcnn_error *err)
+{
+	const struct frcnn_ground_truth *truth = join->truth;
+	const struct entry *found;
+	size_t count;
+	int64_t digits;
+	char *stem = frcnn_stem(file_name);
+
+	if (!stem)
+		return frcnn_fail_nomem(err);
+	found = range(join->bases, join->nnames, stem, &count);
+	if (count == 0)
+		found = range(join->bases, join->nnames, base_name(file_name), &count);
+	free(stem);
+	if (count == 0)
+		return 0;
+	if (has_image_id && !truth->own_ids && truth->image_ids[found->image] != image_id &&
+	    !(frcnn_record_stem_id(file_name, &digits) && digits == image_id))
+		return frcnn_fail(err, FRCNN_EFORMAT,
+				  "file name \"%s\" is image %" PRId64 " of the ground truth, but image_id is %" PRId64,
+				  file_name, truth->image_ids[found->image], image_id);
+	*image = found->image;
+	return 1;
+}
+
 int frcnn_join_find(const struct frcnn_join *join, const char *file_name, bool has_image_id, int64_t image_id,
 		    size_t *image, struct frcnn_error *err)
 {
@@ -106,6 +134,10 @@ int frcnn_join_find(const struct frcnn_join *join, const char *file_name, bool h
 	int64_t stem;
 	bool id_known = has_image_id && frcnn_id_map_find(&join->ids, image_id, &by_id);
 
+	if (truth->own_ids)
+		id_known = false;
+	if (file_name && truth->stems)
+		return find_stem(join, file_name, has_image_id, image_id, image, err);
 	if (!file_name) {
 		if (id_known)
 			*image = by_id;

@@ -150,20 +150,26 @@ enum frcnn_record_form frcnn_records_form(const struct frcnn_records *records);
 
 /* ---- ground truth (coco.c) --------------------------------------------------------------------------------------- */
 
-/* A COCO instances file in columns; segmentations are passed over unbuilt. */
+enum frcnn_truth_form { FRCNN_TRUTH_COCO, FRCNN_TRUTH_VOC, FRCNN_TRUTH_YOLO };
+
+/* A COCO instances file (segmentations are passed over unbuilt), or a folder of VOC or YOLO files, in columns. */
 struct frcnn_ground_truth {
+	enum frcnn_truth_form form;
 	size_t nimages; /* in file order; ids unique */
 	int64_t *image_ids;
 	const char **file_names; /* as the file has them, no NUL inside; NULL: absent */
 	int *widths, *heights;   /* 0: absent */
+	/* Folders: the file's base name without suffix, by which a record's file name finds the image; NULL: COCO. */
+	const char **stems;
+	bool own_ids; /* image ids are numbers given here, so no record's image_id can mean them */
 
 	size_t nannotations; /* in file order, those that are in order */
 	int64_t *annotation_ids;
 	size_t *annotation_images; /* index of the image */
 	int64_t *annotation_categories;
-	double *bboxes; /* 4 each: left, top, width >= 0, height >= 0; finite */
-	double *areas;  /* w * h where the file has none */
-	uint8_t *crowds;
+	double *bboxes;  /* 4 each: left, top, width >= 0, height >= 0; finite */
+	double *areas;   /* w * h where the file has none */
+	uint8_t *crowds; /* 1: iscrowd; 2: VOC's difficult, ignored as a crowd is, but it is a box like others */
 	/* Annotations of image i, in file order: by_image[first[i]] .. by_image[first[i + 1] - 1]. */
 	size_t *first, *by_image;
 
@@ -188,6 +194,75 @@ int frcnn_ground_truth_read(const char *path, bool images_only, const struct frc
 void frcnn_ground_truth_free(struct frcnn_ground_truth *truth);
 /* Name of a category id, or NULL. */
 const char *frcnn_ground_truth_category(const struct frcnn_ground_truth *truth, int64_t category_id);
+
+/* ---- ground truth in any form (truth.c) ---------------------------------------------------------------------------
+ */
+
+struct frcnn_ground_truth_options {
+	bool images_only;
+	const struct frcnn_labels *labels; /* line i is category id i; of a COCO file not used. NULL: none */
+	const char *image_root;            /* YOLO: the folder of the images; NULL: the folder itself */
+	/* YOLO: how to ask for an image's size; give frcnn_image_size of image/. This folder opens no images itself. */
+	int (*image_size)(const void *bytes, size_t size, const struct frcnn_image_options *options, int *width,
+			  int *height, struct frcnn_error *err);
+	const struct frcnn_image_options *image_options; /* handed to image_size; may be NULL */
+};
+
+/*
+ * A COCO file, a folder of VOC .xml or a folder of YOLO .txt, told apart by content; a folder of both is an error. Only
+ * what lies in the folder itself is taken (no folders below, no hidden files), in byte order of the names.
+ *
+ * VOC: boxes are left = xmin - 1, width = xmax - xmin + 1. Categories are the names in byte order, ids from 1, or the
+ * labels. YOLO: class c is category id c + 1 of the labels (without them of classes.txt in the folder); images are
+ * those of the image folder, joined by stem; an empty or absent .txt is an image without objects. In both image ids are
+ * the stems where all of them are digits, else numbers from 1 (own_ids).
+ *
+ * A file, object or line that is wrong is one error notice naming it, and left out. Warnings with a count: other files
+ * in the folder, VOC corners below 1, stems that differ from <filename>, boxes of zero size.
+ */
+int frcnn_ground_truth_open(const char *path, const struct frcnn_ground_truth_options *options,
+			    const struct frcnn_notices *notices, struct frcnn_ground_truth *out,
+			    struct frcnn_error *err);
+
+/* A VOC or YOLO file may be this long (16 MiB), a VOC file this deep. */
+#define FRCNN_TRUTH_MAX_FILE ((size_t)16 << 20)
+#define FRCNN_VOC_MAX_DEPTH  64
+
+/* One VOC file (voc.c). */
+struct frcnn_voc_object {
+	char *name;
+	double bbox[4]; /* left, top, width, height; left = xmin - 1 */
+	bool difficult;
+	size_t line;
+};
+struct frcnn_voc {
+	char *file_name;                  /* of <filename>; NULL: absent */
+	int width, height;                /* 0: absent */
+	struct frcnn_voc_object *objects; /* in file order, those that are in order */
+	size_t count;
+	size_t errors; /* left out, each named by a notice */
+};
+/* name as for frcnn_records_open_*. Refused: what is not well-formed, another root element than <annotation>, any
+ * declaration of an entity; nothing outside the text is read. */
+int frcnn_voc_parse(const void *text, size_t size, const char *name, const struct frcnn_notices *notices,
+		    struct frcnn_voc *out, struct frcnn_error *err);
+void frcnn_voc_free(struct frcnn_voc *voc);
+
+/* One YOLO file (yolo.c): lines of class, x centre, y centre, width, height, as fractions of the image. */
+struct frcnn_yolo_object {
+	size_t class;  /* from 0, below nclasses */
+	double box[4]; /* each within [0, 1] */
+	size_t line;
+};
+struct frcnn_yolo {
+	struct frcnn_yolo_object *objects;
+	size_t count;
+	size_t errors; /* lines left out, each named by a notice */
+};
+/* Only refused memory is a failure. */
+int frcnn_yolo_parse(const void *text, size_t size, const char *name, size_t nclasses,
+		     const struct frcnn_notices *notices, struct frcnn_yolo *out, struct frcnn_error *err);
+void frcnn_yolo_free(struct frcnn_yolo *yolo);
 
 /* ---- which image a record is about (join.c) ------------------------------------------------------------------------
  */
@@ -218,8 +293,66 @@ int frcnn_labels_parse(const void *text, size_t size, struct frcnn_labels *out, 
 int frcnn_labels_read(const char *path, struct frcnn_labels *out, struct frcnn_error *err); /* messages name path */
 void frcnn_labels_free(struct frcnn_labels *labels);
 
+/* ---- COCO results as columns (results.c) --------------------------------------------------------------------------
+ */
+
+struct frcnn_id_map;
+
+/* In input order: index of the image and of the category, box, score. */
+struct frcnn_result_columns {
+	size_t count, capacity;
+	uint32_t *image, *category;
+	double *bbox; /* 4 each */
+	double *score;
+};
+void frcnn_result_columns_free(struct frcnn_result_columns *columns);
+/* Reads a regular file of size bytes, one COCO results array, on the pool's threads. 1: done, each element in order;
+ * 0: it is not the plain form or something in it is not in order: nothing was taken, use frcnn_records_open_*, whose
+ * messages say what; < 0: FRCNN_ENOMEM. The maps turn ids into indices; an id they lack is not in order. */
+int frcnn_results_read(int fd, uint64_t size, const struct frcnn_id_map *images, const struct frcnn_id_map *categories,
+		       struct frcnn_pool *pool, struct frcnn_result_columns *out, struct frcnn_error *err);
+
 /* ---- private to this folder ---------------------------------------------------------------------------------------
  */
+
+/* What a ground truth needs once its columns stand: annotations by image, categories by id (coco.c). FRCNN_ENOMEM. */
+int frcnn_ground_truth_index(struct frcnn_ground_truth *truth);
+
+/* Columns that grow (truth.c). Zero-initialise with truth. Texts are copied; 0 or FRCNN_ENOMEM. */
+struct frcnn_truth_builder {
+	struct frcnn_ground_truth *truth;
+	const struct frcnn_notices *notices;
+	size_t image_caps[5], annotation_caps[6], category_caps[2]; /* of the columns, in order */
+	size_t flat;                                                /* boxes of zero size */
+	char *first_flat;                                           /* the file of the first of them */
+};
+int frcnn_truth_add_image(struct frcnn_truth_builder *builder, const char *stem, const char *file_name, int width,
+			  int height);
+/* Of the last image added. */
+int frcnn_truth_add_annotation(struct frcnn_truth_builder *builder, int64_t category, const double bbox[4],
+			       uint8_t crowd, const char *file);
+int frcnn_truth_add_category(struct frcnn_truth_builder *builder, int64_t id, const char *name);
+
+/* Regular files of a folder in byte order of their names. */
+struct frcnn_folder {
+	char **names;
+	size_t count, capacity;
+};
+int frcnn_folder_read(const char *path, struct frcnn_folder *out, struct frcnn_error *err);
+void frcnn_folder_free(struct frcnn_folder *folder);
+/* False: by its first bytes the .xml is no VOC file, the .txt no YOLO file. */
+bool frcnn_holds_annotations(const char *folder, const char *name);
+bool frcnn_has_suffix(const char *name, const char *suffix); /* ".xml", ASCII case aside */
+char *frcnn_path_join(const char *folder, const char *name); /* NULL: memory */
+char *frcnn_stem(const char *name);                          /* base name without the last suffix; NULL: memory */
+
+/* The folder's VOC or YOLO files, names in byte order (voc.c, yolo.c); columns only, no ids of images yet. */
+int frcnn_voc_folder(const char *path, char *const *names, size_t count,
+		     const struct frcnn_ground_truth_options *options, struct frcnn_truth_builder *builder,
+		     struct frcnn_error *err);
+int frcnn_yolo_folder(const char *path, char *const *names, size_t count,
+		      const struct frcnn_ground_truth_options *options, struct frcnn_truth_builder *builder,
+		      struct frcnn_error *err);
 
 /* Exact map from ids to indices (ids.c). Zero-initialise. */
 struct frcnn_id_map {
