@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define GOLDEN "tests/golden/eval/coco_cases.txt"
+#define FILES  "tests/golden/eval/files/"
 
 struct digests {
 	char precision[65], recall[65], scores[65], stats[65];
@@ -265,26 +266,101 @@ Test(eval_coco, thresholds_are_numpys)
 	cr_expect_eq(low, 10);
 }
 
-/* ---- COCO's example -----------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------------------ */
 
-static int collect_record(const struct frcnn_record *record, const struct frcnn_join *join,
-			  const struct frcnn_ground_truth *ground_truth, const struct frcnn_eval_truth *truth,
-			  struct frcnn_eval_collector *collector)
+/* A ground truth and its results, read and joined. */
+struct files {
+	struct frcnn_ground_truth ground_truth;
+	struct frcnn_eval_truth truth;
+	struct frcnn_eval_detections detections;
+};
+
+static void collect_record(const struct frcnn_record *record, const struct files *f, const struct frcnn_join *join,
+			   struct frcnn_eval_collector *collector)
 {
 	size_t place;
 	uint32_t image = 0, category;
 
 	cr_assert_eq(frcnn_join_find(join, NULL, record->has_image_id, record->image_id, &place, NULL), 1);
-	while (truth->image_ids[image] != ground_truth->image_ids[place])
+	while (f->truth.image_ids[image] != f->ground_truth.image_ids[place])
 		image++;
 	for (size_t i = 0; i < record->ndetections; i++) {
 		const struct frcnn_record_item *d = &record->detections[i];
 
-		cr_assert(frcnn_eval_category(truth, d->category_id, &category));
-		cr_assert_eq(frcnn_eval_collect(collector, image, category, d->bbox, d->score), 0);
+		if (frcnn_eval_category(&f->truth, d->category_id, &category))
+			cr_assert_eq(frcnn_eval_collect(collector, image, category, d->bbox, d->score), 0);
 	}
-	return 0;
+}
+
+static void read_files(const char *truth, const char *results, bool pycocotools, struct files *f)
+{
+	struct frcnn_eval_collector collector = {0};
+	struct frcnn_error err = {0};
+	struct frcnn_records *records;
+	const struct frcnn_record *record;
+	struct frcnn_join *join;
+	struct frcnn_file file;
+	int status;
+
+	cr_assert_eq(frcnn_ground_truth_read(truth, false, NULL, &f->ground_truth, &err), 0, "%s", err.message);
+	cr_assert_eq(f->ground_truth.errors, 0, "%s", truth);
+	cr_assert_eq(frcnn_eval_truth_make(&f->ground_truth, pycocotools, &f->truth, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_join_new(&f->ground_truth, &join, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_file_open(results, 0, &file, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_records_open_memory(file.data, file.size, results, NULL, &records, &err), 0, "%s",
+		     err.message);
+	while ((status = frcnn_records_next(records, &record, &err)) > 0)
+		collect_record(record, f, join, &collector);
+	cr_assert_eq(status, 0, "%s", err.message);
+	cr_assert_eq(frcnn_eval_detections_make(&collector, &f->truth, NULL, &f->detections, &err), 0, "%s",
+		     err.message);
+	frcnn_records_close(records);
+	frcnn_file_close(&file);
+	frcnn_join_free(join);
+}
+
+static void free_files(struct files *f)
+{
+	frcnn_eval_detections_free(&f->detections);
+	frcnn_eval_truth_free(&f->truth);
+	frcnn_ground_truth_free(&f->ground_truth);
+}
+
+/* tests/cli/eval-cells.sh gives the same files to the program. */
+Test(eval_coco, files_as_others_write_them)
+{
+	FILE *list = fopen(FILES "expected.txt", "r");
+	char line[512], name[32], how[32], truth[128], results[128];
+	struct digests golden, ours;
+	int n = 0;
+
+	cr_assert(list, "%sexpected.txt cannot be read", FILES);
+	while (fgets(line, sizeof line, list)) {
+		struct frcnn_eval_options options;
+		struct frcnn_eval_cells cells;
+		struct files f;
+		double stats[12];
+
+		cr_assert_eq(sscanf(line, "%31s %31s %64s %64s %64s %64s", name, how, golden.precision, golden.recall,
+				    golden.scores, golden.stats),
+			     6);
+		if (!strcmp(name, "not-numbers"))
+			continue; /* the readers refuse NaN; only the program is told otherwise */
+		snprintf(truth, sizeof truth, FILES "%s.gt.json", name);
+		snprintf(results, sizeof results, FILES "%s.dt.json", name);
+		frcnn_eval_options_init(&options);
+		options.pycocotools = !strcmp(how, "--pycocotools");
+		options.agnostic = !strcmp(how, "--agnostic");
+		read_files(truth, results, options.pycocotools, &f);
+		cr_assert_eq(frcnn_eval_coco(&f.truth, &f.detections, &options, NULL, &cells, NULL), 0);
+		frcnn_eval_stats(&cells, &options, stats);
+		ours = digest_cells(&cells, stats);
+		compare(&ours, &golden, true, n++, name);
+		frcnn_eval_cells_free(&cells);
+		free_files(&f);
+	}
+	fclose(list);
+	cr_expect_geq(n, 7);
 }
 
 Test(eval_coco, cocos_own_example)
@@ -293,42 +369,22 @@ Test(eval_coco, cocos_own_example)
 					  .5193996948036719, .5013978986347466, .38681277964578054, .5936795762842003,
 					  .595352982877607,  .6398109626113442, .5664205978994309,  .5642905982905982};
 	const char *data = getenv("FRCNN_DATA");
-	struct frcnn_eval_collector collector = {0};
-	struct frcnn_ground_truth ground_truth;
-	struct frcnn_eval_detections detections;
-	struct frcnn_eval_truth truth;
 	struct frcnn_eval_options options;
 	struct frcnn_eval_cells cells;
-	struct frcnn_error err = {0};
-	struct frcnn_records *records;
-	const struct frcnn_record *record;
-	struct frcnn_join *join;
-	struct frcnn_file file;
-	char path[4096];
+	char truth[4096], results[4096];
+	struct files f;
 	double stats[12];
 
 	if (!data || !*data)
 		cr_skip_test("FRCNN_DATA is not set");
-	snprintf(path, sizeof path, "%s/cocoapi100/instances_val2014_100.json", data);
-	cr_assert_eq(frcnn_ground_truth_read(path, false, NULL, &ground_truth, &err), 0, "%s", err.message);
-	snprintf(path, sizeof path, "%s/cocoapi100/instances_val2014_fakebbox100_results.json", data);
-	cr_assert_eq(frcnn_file_open(path, 0, &file, &err), 0, "%s", err.message);
-	cr_assert_eq(frcnn_records_open_memory(file.data, file.size, path, NULL, &records, &err), 0, "%s", err.message);
-	cr_assert_eq(frcnn_join_new(&ground_truth, &join, &err), 0, "%s", err.message);
-	cr_assert_eq(frcnn_eval_truth_make(&ground_truth, false, &truth, &err), 0, "%s", err.message);
-	while (frcnn_records_next(records, &record, &err) > 0)
-		collect_record(record, join, &ground_truth, &truth, &collector);
-	cr_assert_eq(frcnn_eval_detections_make(&collector, &truth, NULL, &detections, &err), 0, "%s", err.message);
+	snprintf(truth, sizeof truth, "%s/cocoapi100/instances_val2014_100.json", data);
+	snprintf(results, sizeof results, "%s/cocoapi100/instances_val2014_fakebbox100_results.json", data);
+	read_files(truth, results, false, &f);
 	frcnn_eval_options_init(&options);
-	cr_assert_eq(frcnn_eval_coco(&truth, &detections, &options, NULL, &cells, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_eval_coco(&f.truth, &f.detections, &options, NULL, &cells, NULL), 0);
 	frcnn_eval_stats(&cells, &options, stats);
 	for (int i = 0; i < 12; i++)
 		cr_expect_eq(stats[i], golden[i], "number %d: %.17g, not %.17g", i, stats[i], golden[i]);
 	frcnn_eval_cells_free(&cells);
-	frcnn_eval_detections_free(&detections);
-	frcnn_eval_truth_free(&truth);
-	frcnn_join_free(join);
-	frcnn_records_close(records);
-	frcnn_file_close(&file);
-	frcnn_ground_truth_free(&ground_truth);
+	free_files(&f);
 }

@@ -357,6 +357,8 @@ def make_files():
         x, y, w, h = annotation["bbox"]
         annotation["segmentation"] = ({"counts": [3, 5, 7], "size": [5, 3]} if annotation["iscrowd"]
                                       else [[x, y, x + w, y, x + w, y + h]])
+        if i % 3 == 0:
+            annotation["ignore"] = 1  # pycocotools overwrites it
         annotation["note"] = "a \"quoted\" \\ \u00e9 { [ " + str(i)
     keep = results[:400]
     files["python"] = (json.dumps(truth), json.dumps(keep), "-", truth, keep, {})
