@@ -51,7 +51,7 @@ ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
 JSON_SRC = lib/json/reader.c lib/json/writer.c
-RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/sniff.c \
+RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/results.c lib/record/sniff.c \
 	lib/record/truth.c lib/record/value.c lib/record/voc.c lib/record/write.c lib/record/yolo.c
 IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
 MODEL_SRC = lib/model/describe.c lib/model/metadata.c lib/model/model.c $(addprefix lib/model/,arena.c checkpoint.c legacy.c pickle.c safetensors.c safetensors_write.c tensor.c weights.c zip.c)
@@ -70,7 +70,7 @@ LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAP
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_truth.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_kernels.c tests/unit/test_stages.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/eval_cases.c tests/unit/refuse.c
+	tests/unit/test_kernels.c tests/unit/test_stages.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo
 BENCHES = kernels
@@ -118,6 +118,10 @@ $(BUILD)/$(SHARED): $(LIB_OBJ)
 $(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# What one program alone has beside its main file.
+EVAL_PROGRAM_SRC = bin/eval/options.c
+$(BUILD)/bin/frcnn-eval: $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 
 # ---- tests ---------------------------------------------------------------
 
@@ -234,7 +238,7 @@ uninstall:
 	set -e; for file in $(SHARE_FILES); do rm -f $(DESTDIR)$(DATADIR)/$$file; done
 	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
 
 .PHONY: all tests check bench fuzz lint format format-check clean list-sources install uninstall FORCE

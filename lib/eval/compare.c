@@ -71,7 +71,8 @@ static void sort_run(const struct frcnn_eval_truth *truth, const struct frcnn_ev
 		run->first[k] = n;
 		for (size_t i = detections->category_first[k]; i < detections->category_first[k + 1]; i++) {
 			if (!left_out[i])
-				entries[count++] = (struct frcnn_eval_scored){detections->score[i], (uint32_t)i};
+				entries[count++] =
+				    (struct frcnn_eval_scored){.score = detections->score[i], .row = (uint32_t)i};
 		}
 		frcnn_eval_sort(entries, count);
 		for (size_t j = 0; j < count; j++) {
@@ -294,14 +295,14 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/* Draws as many images as there are, each as likely as any other. Depends on seed and index alone. */
-static void draw_images(uint64_t seed, size_t index, size_t nimages, uint32_t *times)
+void frcnn_eval_draw_images(uint64_t seed, size_t index, size_t nimages, uint32_t *times)
 {
-	uint64_t state = seed, n = nimages;
-	uint64_t uneven;
+	uint64_t state = seed, n = nimages, uneven;
 
-	state = next_random(&state) ^ (uint64_t)index * UINT64_C(0xD1B54A32D192ED03);
 	memset(times, 0, nimages * sizeof *times);
+	if (nimages == 0)
+		return;
+	state = next_random(&state) ^ (uint64_t)index * UINT64_C(0xD1B54A32D192ED03);
 	uneven = (UINT64_C(0) - n) % n; /* the first 2^64 mod n numbers would favour some images */
 	for (size_t i = 0; i < nimages; i++) {
 		uint64_t number;
@@ -321,7 +322,7 @@ static void resample(void *context, size_t index, int worker)
 
 	if (work->failed)
 		return;
-	draw_images(c->seed, index, c->truth->nimages, work->times);
+	frcnn_eval_draw_images(c->seed, index, c->truth->nimages, work->times);
 	for (int side = 0; side < 2; side++)
 		accumulate(c, &c->runs[side], work, work->ap[side]);
 	for (size_t m = 0; m < nmetrics; m++) {

@@ -325,4 +325,7 @@ int frcnn_eval_compare(const struct frcnn_eval_truth *truth, const struct frcnn_
 		       const struct frcnn_eval_detections *baseline, const struct frcnn_eval_options *options,
 		       int resamples, uint64_t seed, struct frcnn_pool *pool, struct frcnn_eval_difference *out,
 		       struct frcnn_error *err);
+/* Draws as many images as there are, with replacement: how often each one. Depends on seed and index alone. */
+void frcnn_eval_draw_images(uint64_t seed, size_t index, size_t nimages, uint32_t *times);
+
 #endif

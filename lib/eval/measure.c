@@ -187,6 +187,11 @@ static int measure_matched(const struct frcnn_report *report, const struct frcnn
 		goto out;
 	out->has_matches = true;
 	out->operating = frcnn_eval_at_score(report->truth, detections, &matches, report->threshold_score, -1);
+	for (int i = 0; i < FRCNN_REPORT_SWEEP; i++)
+		out->sweep[i] = frcnn_eval_at_score(report->truth, detections, &matches, i * 0.05, -1);
+	for (int i = 0; i < FRCNN_REPORT_SWEEP; i++)
+		out->sweep[i] =
+		    frcnn_eval_at_score(report->truth, detections, &matches, (double)i / FRCNN_REPORT_SWEEP, -1);
 	if (add_matched(report, detections, &matches, -1, &out->metrics, &out->operating) < 0) {
 		status = frcnn_fail_nomem(err);
 		goto out;
@@ -264,8 +269,13 @@ int frcnn_report_measure(const struct frcnn_report *report, const struct frcnn_e
 			 struct frcnn_error *err)
 {
 	const struct frcnn_eval_options *options = &report->options;
-	int status = frcnn_eval_coco(report->truth, detections, options, pool, &out->cells, err);
+	struct frcnn_eval_options selected = report->options;
+	int status;
 
+	/* the columns are selected already */
+	selected.agnostic = false;
+	selected.categories = NULL;
+	status = frcnn_eval_coco(report->truth, detections, &selected, pool, &out->cells, err);
 	if (status < 0)
 		return status;
 	frcnn_eval_stats(&out->cells, options, out->stats);
@@ -338,17 +348,20 @@ int frcnn_report_compare(const struct frcnn_report *report, const struct frcnn_e
 	static const char *const sampled_names[3] = {"AP", "AP50", "AP75"};
 	const struct frcnn_report_model *before = report->baseline;
 	size_t K = report->truth->ncategories;
+	struct frcnn_eval_options selected = report->options; /* the columns are selected already */
 	struct frcnn_eval_difference *sampled = frcnn_calloc(3 + K, sizeof *sampled);
 	int status = 0;
 
+	selected.agnostic = false;
+	selected.categories = NULL;
 	model->differences = frcnn_calloc(model->metrics.count + model->nclasses, sizeof *model->differences);
 	if (!sampled || !model->differences) {
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
 	if (report->resamples > 0)
-		status = frcnn_eval_compare(report->truth, ours, baseline, &report->options, report->resamples,
-					    report->seed, pool, sampled, err);
+		status = frcnn_eval_compare(report->truth, ours, baseline, &selected, report->resamples, report->seed,
+					    pool, sampled, err);
 	if (status == 0)
 		status = frcnn_eval_tied_scores(report->truth, ours, &model->tied_scores, err);
 	if (status < 0)
@@ -400,6 +413,15 @@ static void model_free(struct frcnn_report_model *model)
 	for (size_t i = 0; i < model->ndifferences; i++)
 		free(model->differences[i].name);
 	free(model->differences);
+}
+
+void frcnn_report_drop_model(struct frcnn_report *report)
+{
+	if (report->nmodels == 0)
+		return;
+	report->nmodels--;
+	model_free(&report->models[report->nmodels]);
+	memset(&report->models[report->nmodels], 0, sizeof *report->models);
 }
 
 void frcnn_report_free(struct frcnn_report *report)

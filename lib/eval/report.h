@@ -174,6 +174,8 @@ struct frcnn_report {
 	int status; /* the exit status that follows: 0, 1, 2 */
 };
 void frcnn_report_free(struct frcnn_report *report);
+/* Takes the last model back, one that could not be measured. */
+void frcnn_report_drop_model(struct frcnn_report *report);
 
 /* What to make beside the 12 numbers (measure.c). */
 enum {
@@ -183,7 +185,8 @@ enum {
 	FRCNN_MEASURE_CONFUSION = 8,
 	FRCNN_MEASURE_CALIBRATION = 16
 };
-/* Fills everything of *out from stats on but the baseline's part. report holds the truth and the options. */
+/* Fills everything of *out from stats on but the baseline's part. report holds the truth and the options; truth and
+ * detections are of the classes of --classes and --agnostic already (select.c). */
 int frcnn_report_measure(const struct frcnn_report *report, const struct frcnn_eval_detections *detections,
 			 unsigned what, struct frcnn_pool *pool, struct frcnn_report_model *out,
 			 struct frcnn_error *err);

@@ -144,7 +144,7 @@ static int sort_images(const struct frcnn_eval_detections *detections, size_t *f
 		return FRCNN_ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++)
-		items[i] = (struct frcnn_eval_scored){detections->score[from[i]], (uint32_t)i};
+		items[i] = (struct frcnn_eval_scored){.score = detections->score[from[i]], .row = (uint32_t)i};
 	for (size_t first = 0, last; first < count; first = last) {
 		for (last = first; last < count && detections->image[before[last]] == detections->image[before[first]];)
 			last++;
