@@ -323,24 +323,27 @@ def size_recall(case, detected, low, high, k):
 
 
 def write_case(rng, number, out):
+    def exact(*values):
+        print(*(repr(float(v)).removesuffix(".0") if isinstance(v, (float, np.floating)) else v for v in values), file=out)
+
     def line(*values):
-        print(*(repr(float(v)) if isinstance(v, (float, np.floating)) else v for v in values), file=out)
+        print(*(f"{v:.13g}" if isinstance(v, (float, np.floating)) else v for v in values), file=out)
 
     case = random_case(rng, number)
-    line("case", number)
-    line("images", *case.images)
-    line("categories", *case.categories)
+    exact("case", number)
+    exact("images", *case.images)
+    exact("categories", *case.categories)
     for image, category, box, area, crowd in case.objects:
-        line("object", image, category, *box, area, crowd)
+        exact("object", image, category, *box, area, crowd)
     for image, category, box, score in case.detections:
-        line("detection", image, category, *box, score)
+        exact("detection", image, category, *box, score)
     iou, max_dets = [0.5, 0.3, 0.75, 1.0][number % 4], [100, 100, 2][number % 3]
     fates, objects, detected = matching(case, iou, max_dets)
     line("match", iou, max_dets, "".join(fates) or "-", *objects, *detected)
     for k in range(-1, len(case.categories)):
-        for score in (0.0, 0.3, 0.75):
+        for score in (0.0, 0.5):
             line("threshold", score, k, *threshold(case, fates, score, k))
-        for goal, wanted in ((0, 0.0), (1, 0.5), (1, 0.8), (2, 0.25), (2, 0.6)):
+        for goal, wanted in ((0, 0.0), (1, 0.5), (2, 0.25)):
             line("best", goal, wanted, k, *best(case, fates, goal, wanted, k))
         line("recall", 0.0, 256.0, k, size_recall(case, detected, 0, 256, k))
         line("recall", 256.0, 1e5, k, size_recall(case, detected, 256, 1e5, k))
