@@ -55,6 +55,7 @@ struct coco_job {
 	const struct frcnn_eval_options *options;
 	struct frcnn_eval_cells *cells;
 	struct worker *workers;
+	double least; /* no IoU below it matches at any threshold */
 };
 
 /* Detections first .. last and objects g_first .. g_last of one image. */
@@ -62,9 +63,17 @@ struct cell {
 	size_t d_first, d_last, g_first, g_last;
 };
 
+static bool any_overlap(const double *iou, size_t n, double least)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(iou[i] < least))
+			return true;
+	return false;
+}
+
 /* pycocotools' evaluateImg. w->iou holds the IoUs of this cell, [detection][object]. */
 static void match_cell(const struct coco_job *job, struct worker *w, struct cell cell,
-		       const struct frcnn_eval_area *area, size_t category_first)
+		       const struct frcnn_eval_area *area, uint32_t *matches, uint32_t *leaves_out)
 {
 	const struct frcnn_eval_truth *truth = job->truth;
 	const struct frcnn_eval_options *o = job->options;
@@ -90,7 +99,7 @@ static void match_cell(const struct coco_job *job, struct worker *w, struct cell
 		bool outside = size < area->low || size > area->high;
 		uint32_t matched = 0, left_out = 0;
 
-		for (int t = 0; t < o->nious && objects > 0; t++) {
+		for (int t = 0; t < o->nious && any_overlap(iou, objects, job->least); t++) {
 			double best = o->ious[t] < 1 - 1e-10 ? o->ious[t] : 1 - 1e-10;
 			size_t m = SIZE_MAX;
 
@@ -115,21 +124,13 @@ static void match_cell(const struct coco_job *job, struct worker *w, struct cell
 		}
 		if (outside)
 			left_out |= every & ~matched;
-		w->matched[d - category_first] = matched;
-		w->left_out[d - category_first] = left_out;
+		matches[d - cell.d_first] = matched;
+		leaves_out[d - cell.d_first] = left_out;
 	}
 }
 
-static bool any_overlap(const double *iou, size_t n, double least)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!(iou[i] < least))
-			return true;
-	return false;
-}
-
 /* IoUs of one cell; false when none reaches the lowest threshold, so that nothing can match. */
-static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell cell, double least)
+static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell cell)
 {
 	const struct frcnn_eval_truth *truth = job->truth;
 	size_t objects = cell.g_last - cell.g_first;
@@ -138,12 +139,12 @@ static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell 
 	for (size_t d = cell.d_first; d < cell.d_last; d++)
 		for (size_t g = cell.g_first; g < cell.g_last; g++)
 			*iou++ = frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g]);
-	return any_overlap(w->iou, objects * (cell.d_last - cell.d_first), least);
+	return any_overlap(w->iou, objects * (cell.d_last - cell.d_first), job->least);
 }
 
 /* Nothing matches: a detection counts as false unless its own area is out of the range. */
-static void unmatched_cell(const struct coco_job *job, struct worker *w, struct cell cell,
-			   const struct frcnn_eval_area *area, size_t category_first)
+static void unmatched_cell(const struct coco_job *job, struct cell cell, const struct frcnn_eval_area *area,
+			   uint32_t *matches, uint32_t *leaves_out)
 {
 	uint32_t every = job->options->nious == 32 ? UINT32_MAX : (1u << job->options->nious) - 1;
 
@@ -151,21 +152,21 @@ static void unmatched_cell(const struct coco_job *job, struct worker *w, struct 
 		const double *box = job->detections->bbox + d * 4;
 		double size = box[2] * box[3];
 
-		w->matched[d - category_first] = 0;
-		w->left_out[d - category_first] = size < area->low || size > area->high ? every : 0;
+		matches[d - cell.d_first] = 0;
+		leaves_out[d - cell.d_first] = size < area->low || size > area->high ? every : 0;
 	}
 }
 
-/* pycocotools' accumulate, for one area and limit. order lists count detections (relative to the category's first) by
- * score; those of a rank beyond limit are passed over. */
+/* pycocotools' accumulate, for one area and limit. w->order lists count detections (relative to the category's first)
+ * by score; those of a rank beyond the limit are passed over. */
 static void accumulate(const struct coco_job *job, struct worker *w, size_t k, int a, int m, size_t count,
-		       size_t category_first, size_t positives)
+		       const double *score, const uint32_t *matches, const uint32_t *leaves_out, size_t positives)
 {
 	struct frcnn_eval_cells *cells = job->cells;
 	const struct frcnn_eval_options *o = job->options;
-	const double *score = job->detections->score + category_first;
-	uint32_t limit = (uint32_t)o->max_dets[m];
+	uint32_t limit = (uint32_t)o->max_dets[m], every = o->nious == 32 ? UINT32_MAX : (1u << o->nious) - 1;
 	uint32_t wrong[FRCNN_EVAL_MAX_IOUS] = {0}, hits[FRCNN_EVAL_MAX_IOUS] = {0};
+	uint32_t wrong_everywhere = 0; /* false at all thresholds: most are; wrong[] counts the others */
 	size_t nd = 0;
 	double top = 0;
 
@@ -176,17 +177,19 @@ static void accumulate(const struct coco_job *job, struct worker *w, size_t k, i
 			continue;
 		if (nd++ == 0)
 			top = score[d];
-		counted = ~w->left_out[d];
-		matched = w->matched[d];
+		counted = every & ~leaves_out[d];
+		matched = matches[d] & counted;
+		if (matched == 0 && (counted == every || counted == 0)) {
+			wrong_everywhere += counted != 0;
+			continue;
+		}
 		for (int t = 0; t < o->nious; t++)
-			wrong[t] += counted >> t & ~matched >> t & 1;
-		for (matched &= counted; matched; matched &= matched - 1) {
+			wrong[t] += (counted & ~matched) >> t & 1;
+		for (; matched; matched &= matched - 1) {
 			int t = __builtin_ctz(matched);
 
-			if (t >= o->nious)
-				break;
 			w->hit[t][hits[t]] = d;
-			w->wrong[t][hits[t]++] = wrong[t];
+			w->wrong[t][hits[t]++] = wrong_everywhere + wrong[t];
 		}
 	}
 	for (int t = 0; t < o->nious; t++) {
@@ -300,12 +303,9 @@ static void category_task(void *context, size_t index, int worker)
 	size_t k = job->cells->category[index], first = job->detections->category_first[k], count = 0;
 	uint32_t limit = (uint32_t)o->max_dets[o->nmax_dets - 1];
 	size_t positives[FRCNN_EVAL_MAX_AREAS] = {0}, d = first, g = job->truth->category_first[k], end;
-	double least = 1 - 1e-10;
+	size_t n = job->detections->category_first[k + 1] - first;
 	struct cell cell;
 
-	for (int t = 0; t < o->nious; t++)
-		if (o->ious[t] < least)
-			least = o->ious[t];
 	for (size_t i = g; i < job->truth->category_first[k + 1]; i++)
 		for (int a = 0; a < o->nareas; a++)
 			positives[a] += !job->truth->crowd[i] && !(job->truth->area[i] < o->areas[a].low) &&
@@ -318,22 +318,25 @@ static void category_task(void *context, size_t index, int worker)
 			w->order[count++] = (uint32_t)(i - first);
 	}
 	sort_by_score(w->order, count, job->detections->score + first, w->spare);
-	for (int a = 0; a < o->nareas; a++) {
-		if (positives[a] == 0)
-			continue; /* the cells stay -1 */
-		d = first;
-		g = job->truth->category_first[k];
-		while (next_cell(job, k, &d, &g, limit, &cell, &end)) {
-			if (cell.d_first == cell.d_last)
-				continue;
-			if (cell.g_first < cell.g_last && fill_ious(job, w, cell, least))
-				match_cell(job, w, cell, &o->areas[a], first);
-			else
-				unmatched_cell(job, w, cell, &o->areas[a], first);
+	d = first;
+	g = job->truth->category_first[k];
+	while (next_cell(job, k, &d, &g, limit, &cell, &end)) {
+		bool overlap = cell.d_first < cell.d_last && cell.g_first < cell.g_last && fill_ious(job, w, cell);
+
+		for (int a = 0; a < o->nareas; a++) {
+			size_t at = (size_t)a * n + (cell.d_first - first);
+
+			if (positives[a] > 0 && overlap)
+				match_cell(job, w, cell, &o->areas[a], w->matched + at, w->left_out + at);
+			else if (positives[a] > 0)
+				unmatched_cell(job, cell, &o->areas[a], w->matched + at, w->left_out + at);
 		}
-		for (int m = 0; m < o->nmax_dets; m++)
-			accumulate(job, w, index, a, m, count, first, positives[a]);
 	}
+	/* Without an object that counts the cells stay -1. */
+	for (int a = 0; a < o->nareas; a++)
+		for (int m = 0; m < o->nmax_dets && positives[a] > 0; m++)
+			accumulate(job, w, index, a, m, count, job->detections->score + first,
+				   w->matched + (size_t)a * n, w->left_out + (size_t)a * n, positives[a]);
 }
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -419,8 +422,8 @@ static struct worker *make_workers(const struct coco_job *job, int count)
 		w->object = frcnn_calloc(e.objects, sizeof *w->object);
 		w->taken = frcnn_calloc(e.objects, sizeof *w->taken);
 		w->ignored = frcnn_calloc(e.objects, sizeof *w->ignored);
-		w->matched = frcnn_calloc(e.category, sizeof *w->matched);
-		w->left_out = frcnn_calloc(e.category, sizeof *w->left_out);
+		w->matched = frcnn_calloc(e.category, (size_t)job->options->nareas * sizeof *w->matched);
+		w->left_out = frcnn_calloc(e.category, (size_t)job->options->nareas * sizeof *w->left_out);
 		w->rank = frcnn_calloc(e.category, sizeof *w->rank);
 		w->order = frcnn_calloc(e.category, sizeof *w->order);
 		w->spare = frcnn_calloc(e.category, sizeof *w->spare);
@@ -464,8 +467,12 @@ static int coco(const struct frcnn_eval_truth *truth, const struct frcnn_eval_de
 		const struct frcnn_eval_options *o, struct frcnn_pool *pool, struct frcnn_eval_cells *out,
 		struct frcnn_error *err)
 {
-	struct coco_job job = {truth, detections, o, out, NULL};
+	struct coco_job job = {truth, detections, o, out, NULL, 1 - 1e-10};
 	size_t cells;
+
+	for (int t = 0; t < o->nious; t++)
+		if (o->ious[t] < job.least)
+			job.least = o->ious[t];
 
 	out->category = frcnn_calloc(truth->ncategories, sizeof *out->category);
 	if (!out->category)
