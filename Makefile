@@ -4,6 +4,7 @@
 #   make                 programs, libfrcnn.a, libfrcnn.so
 #   make check           unit tests, command-line tests, build tests, replay of the fuzz corpora
 #   make bench           benchmarks
+#   make mutants         breaks the evaluation on purpose, line by line: its tests must notice
 #   make install         to $(DESTDIR)$(PREFIX); make uninstall takes the same files away
 #   make fuzz            libFuzzer programs in $(BUILD)/fuzz (clang)
 #   make lint            the man pages
@@ -64,9 +65,10 @@ DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c 
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c scores.c calibration.c confusion.c) \
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c)
+RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
-LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(EVAL_SRC) $(DRAW_SRC)
+LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(DRAW_SRC)
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_truth.c tests/unit/test_image.c tests/unit/test_draw.c \
@@ -161,6 +163,10 @@ $(FUZZ_TARGETS:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
+# Minutes: not part of check.
+mutants:
+	@MAKE='$(MAKE)' sh tests/mutate/run.sh $(MUTANTS)
+
 # ---- upkeep --------------------------------------------------------------
 
 MAN_PAGES = $(wildcard man/*.[1-8])
@@ -241,5 +247,5 @@ uninstall:
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
 
-.PHONY: all tests check bench fuzz lint format format-check clean list-sources install uninstall FORCE
+.PHONY: all tests check bench mutants fuzz lint format format-check clean list-sources install uninstall FORCE
 .SECONDARY:

@@ -157,8 +157,13 @@ static void near_box(struct random *r, int style, const double from[4], double b
 		b[2] = w + below(r, 9);
 		b[3] = h + below(r, 9);
 	} else if (style == BOX_STEPS) {
-		int step = 1 + below(r, 20);
+		int step;
 
+		if (below(r, 4) == 0) {
+			b[2] = w * 2;
+			return;
+		}
+		step = 1 + below(r, 20);
 		if (below(r, 2) == 0)
 			b[2] = w / 20 * step;
 		else
@@ -252,6 +257,8 @@ static void make_objects(struct random *r, const struct plan *p, struct frcnn_gr
 			t->annotation_images[i] = t->annotation_images[other];
 			category[i] = category[other];
 			memcpy(box, t->bboxes + 4 * other, 4 * sizeof *box);
+			if (p->box_style == BOX_STEPS && below(r, 2) == 0)
+				box[0] = box[0] + box[2];
 		}
 		t->crowds[i] = below(r, 100) < p->crowd_percent;
 		kind = below(r, 6);
@@ -332,7 +339,7 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void make_options(struct random *r, const struct plan *p, struct eval_case *c)
+static void make_options(struct random *r, int number, const struct plan *p, struct eval_case *c)
 {
 	struct frcnn_eval_options *o = &c->options;
 
@@ -363,6 +370,8 @@ static void make_options(struct random *r, const struct plan *p, struct eval_cas
 		}
 		o->nious = 1 + below(r, 6);
 		memcpy(o->ious, values, (size_t)o->nious * sizeof *o->ious);
+		if (number % 2 == 0)
+			o->ious[0] = 1.0;
 		if (below(r, 2) == 0)
 			qsort(o->ious, (size_t)o->nious, sizeof *o->ious, by_value);
 	}
@@ -458,6 +467,8 @@ void eval_case_make(int number, struct eval_case *c)
 		p.box_style = BOX_INTEGER;
 	if (p.family == EVAL_STEPS)
 		p.box_style = BOX_STEPS;
+	if (p.family == EVAL_IOUS && number % 2 == 0)
+		p.box_style = BOX_FRACTION;
 	if (p.family == EVAL_BOUNDS)
 		p.box_style = BOX_BOUNDS;
 	if (p.family == EVAL_TIES)
@@ -478,8 +489,24 @@ void eval_case_make(int number, struct eval_case *c)
 	make_objects(&r, &p, t, category);
 	index_images(t);
 	make_detections(&r, &p, category, c);
-	make_options(&r, &p, c);
+	make_options(&r, number, &p, c);
 	free(category);
+}
+
+void eval_case_ious(size_t pairs, double (*detections)[4], double (*objects)[4])
+{
+	struct random r = {4};
+
+	for (size_t i = 0; i < pairs; i++) {
+		random_box(&r, BOX_FRACTION, objects[i]);
+		near_box(&r, BOX_FRACTION, objects[i], detections[i]);
+		if (i % 7 == 0) {
+			double *box = below(&r, 2) == 0 ? objects[i] : detections[i];
+			int at = below(&r, 4);
+
+			box[at] = not_finite(&r);
+		}
+	}
 }
 
 void eval_case_free(struct eval_case *c)

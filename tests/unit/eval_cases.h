@@ -42,5 +42,8 @@ struct eval_case {
 
 void eval_case_make(int number, struct eval_case *out); /* aborts when memory is refused */
 void eval_case_free(struct eval_case *c);
+/* The boxes behind iou.txt; objects of i % 3 == 0 are crowds. */
+#define EVAL_IOU_PAIRS 20000
+void eval_case_ious(size_t pairs, double (*detections)[4], double (*objects)[4]);
 
 #endif

@@ -242,6 +242,28 @@ Test(eval_coco, cases_say_something)
 	cr_expect_leq(undefined, 45, "%d cases have nothing defined, or no true positive", undefined);
 }
 
+/* IoU alone: most of its last bits never reach a threshold. */
+Test(eval_coco, ious)
+{
+	double(*detections)[4] = frcnn_calloc(EVAL_IOU_PAIRS, sizeof *detections);
+	double(*objects)[4] = frcnn_calloc(EVAL_IOU_PAIRS, sizeof *objects);
+	double *ious = frcnn_calloc(EVAL_IOU_PAIRS, sizeof *ious);
+	FILE *file = fopen("tests/golden/eval/iou.txt", "r");
+	char golden[66], hex[65];
+
+	cr_assert(detections && objects && ious && file);
+	cr_assert(fgets(golden, 65, file));
+	fclose(file);
+	eval_case_ious(EVAL_IOU_PAIRS, detections, objects);
+	for (size_t i = 0; i < EVAL_IOU_PAIRS; i++)
+		ious[i] = frcnn_eval_iou(detections[i], objects[i], i % 3 == 0);
+	digest(ious, EVAL_IOU_PAIRS, hex);
+	cr_expect_str_eq(hex, golden);
+	free(detections);
+	free(objects);
+	free(ious);
+}
+
 /* ---- the tables ------------------------------------------------------------------------------------------------ */
 
 Test(eval_coco, thresholds_are_numpys)

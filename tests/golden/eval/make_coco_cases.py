@@ -5,6 +5,7 @@ a handful of JSON files. The tests only read what it wrote.
 A case follows from its number alone, by integers of a splitmix64 generator and single IEEE operations on them, so that
 tests/unit/eval_cases.c, the same text in C, makes the same case bit for bit and the repository need hold hashes only.
 
+iou.txt: SHA-256 of the IoUs of IOU_PAIRS random pairs of boxes, as below.
 coco_cases.txt, one line an evaluation: number of the case; "p" as pycocotools has it, or "r" with the annotation ids
 made unique and not 0 first; SHA-256 of precision, recall, scores and stats as little-endian float64 (every NaN as
 7ff8000000000000), "-" for stats that pycocotools cannot make (fewer than three maxDets).
@@ -22,12 +23,14 @@ import os
 import sys
 
 import numpy as np
+from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MASK = (1 << 64) - 1
 CASES = 300
+IOU_PAIRS = 20000
 (PLAIN, INTEGERS, TIES, CROWDS, STEPS, BOUNDS, MANY, AGNOSTIC, IOUS, AREAS, MAX_DETS, ID_ZERO, DUPLICATES, NOT_NUMBERS,
  MIXED) = range(15)
 (BOX_FRACTION, BOX_TENTHS, BOX_INTEGER, BOX_STEPS, BOX_BOUNDS) = range(5)
@@ -114,6 +117,8 @@ def near_box(r, style, box):
         nw = w + r.below(9)
         return [nx, ny, nw, h + r.below(9)]
     if style == BOX_STEPS:
+        if r.below(4) == 0:
+            return [x, y, w * 2, h]
         step = 1 + r.below(20)
         if r.below(2) == 0:
             return [x, y, w // 20 * step, h]
@@ -179,6 +184,8 @@ def make_case(number):
         box_style = BOX_INTEGER
     if family == STEPS:
         box_style = BOX_STEPS
+    if family == IOUS and number % 2 == 0:
+        box_style = BOX_FRACTION
     if family == BOUNDS:
         box_style = BOX_BOUNDS
     if family == TIES:
@@ -205,6 +212,8 @@ def make_case(number):
         if i > 0 and r.below(8) == 0:
             other = objects[r.below(i)]
             image, category, box = other["image"], other["category"], list(other["bbox"])
+            if box_style == BOX_STEPS and r.below(2) == 0:
+                box[0] = box[0] + box[2]  # side by side: a box over both has the same IoU with each
         crowd = int(r.below(100) < crowd_percent)
         kind = r.below(6)
         area = box[2] * box[3]
@@ -268,6 +277,8 @@ def make_case(number):
         values = list(IOU_VALUES)
         r.shuffle(values)
         values = values[: 1 + r.below(6)]
+        if number % 2 == 0:
+            values[0] = 1.0  # equal boxes of fractions have an IoU a bit below
         c["ious"] = sorted(values) if r.below(2) == 0 else values
     if family == AREAS:
         values = list(AREA_RANGES)
@@ -330,6 +341,23 @@ def evaluate_case(c, repair=False):
         for i, annotation in enumerate(truth["annotations"]):
             annotation["id"] = i + 1
     return evaluate(truth, results, c["agnostic"], c["subset"], c["ious"], c["ranges"], c["max_dets"])
+
+
+def make_ious():
+    """IoUs of pairs of near boxes of fractions; every third object is a crowd, every seventh pair has a box that is no
+    number somewhere."""
+    r = Random(4)
+    out = []
+    for i in range(IOU_PAIRS):
+        target = random_box(r, BOX_FRACTION)
+        detection = near_box(r, BOX_FRACTION, target)
+        if i % 7 == 0:
+            box = target if r.below(2) == 0 else detection
+            at = r.below(4)
+            box[at] = r.pick(NOT_FINITE)
+        with np.errstate(all="ignore"):
+            out.append(mask.iou([detection], [target], [int(i % 3 == 0)])[0][0])
+    return np.array(out)
 
 
 def digest(array):
@@ -446,6 +474,8 @@ def main():
             lines.append("%d r %s\n" % (number, digests(evaluate_case(c, repair=True))))
     with open(os.path.join(HERE, "coco_cases.txt"), "w") as out:
         out.writelines(lines)
+    with open(os.path.join(HERE, "iou.txt"), "w") as out:
+        out.write(digest(make_ious()) + "\n")
     write_files()
 
 
