@@ -142,7 +142,8 @@ struct frcnn_model {
  */
 
 /* Writes the native form atomically: the tensors under their names, floating ones as dtype (FRCNN_F32 or FRCNN_F16;
- * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. */
+ * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. FRCNN_F64 is for arrays that
+ * are no weights: float64 tensors, written as they are, whatever their values. */
 int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
 			    const char *metadata, struct frcnn_error *err);
 

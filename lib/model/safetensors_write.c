@@ -112,7 +112,7 @@ static int write_header(const struct frcnn_checkpoint *checkpoint, const struct 
 static int convert(const struct frcnn_tensor *tensor, enum frcnn_dtype dtype, float *floats, uint8_t *bytes,
 		   struct frcnn_error *err)
 {
-	if (!is_floating(tensor)) {
+	if (!is_floating(tensor) || dtype == FRCNN_F64) {
 		frcnn_tensor_pack(tensor, bytes);
 		return 0;
 	}
@@ -145,9 +145,15 @@ int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *che
 	uint8_t *bytes = NULL, length[8];
 	int status;
 
-	if (dtype != FRCNN_F32 && dtype != FRCNN_F16)
+	if (dtype != FRCNN_F32 && dtype != FRCNN_F16 && dtype != FRCNN_F64)
 		return frcnn_fail(err, FRCNN_EINVAL, "weights are written as F32 or F16, not %s",
 				  frcnn_dtype_name(dtype));
+	for (size_t i = 0; i < checkpoint->ntensors && dtype == FRCNN_F64; i++) {
+		const struct frcnn_tensor *tensor = &checkpoint->tensors[i];
+		if (is_floating(tensor) && tensor->dtype != FRCNN_F64)
+			return frcnn_fail(err, FRCNN_EINVAL, "tensor \"%s\" is %s: nothing is widened to F64",
+					  tensor->name, frcnn_dtype_name(tensor->dtype));
+	}
 	tensors = order_tensors(checkpoint, dtype, &count);
 	for (size_t i = 0; tensors != NULL && i < count; i++) {
 		if ((size_t)tensors[i]->elements > largest)
