@@ -188,8 +188,6 @@ static int measure_matched(const struct frcnn_report *report, const struct frcnn
 	out->has_matches = true;
 	out->operating = frcnn_eval_at_score(report->truth, detections, &matches, report->threshold_score, -1);
 	for (int i = 0; i < FRCNN_REPORT_SWEEP; i++)
-		out->sweep[i] = frcnn_eval_at_score(report->truth, detections, &matches, i * 0.05, -1);
-	for (int i = 0; i < FRCNN_REPORT_SWEEP; i++)
 		out->sweep[i] =
 		    frcnn_eval_at_score(report->truth, detections, &matches, (double)i / FRCNN_REPORT_SWEEP, -1);
 	if (add_matched(report, detections, &matches, -1, &out->metrics, &out->operating) < 0) {
