@@ -306,11 +306,13 @@ struct frcnn_result_columns {
 	double *score;
 };
 void frcnn_result_columns_free(struct frcnn_result_columns *columns);
-/* Reads a regular file of size bytes, one COCO results array, on the pool's threads. 1: done, each element in order;
- * 0: it is not the plain form or something in it is not in order: nothing was taken, use frcnn_records_open_*, whose
- * messages say what; < 0: FRCNN_ENOMEM. The maps turn ids into indices; an id they lack is not in order. */
+/* Reads a regular file of size bytes, one COCO results array, on the pool's threads, a piece of it a task (bytes; 0: the
+ * default; the result does not depend on it). 1: done, each element in order; 0: it is not the plain form, or something
+ * in it is not in order: nothing was taken, use frcnn_records_open_*, whose messages say what; < 0: FRCNN_ENOMEM. The
+ * maps turn ids into indices; an id they lack is not in order. */
 int frcnn_results_read(int fd, uint64_t size, const struct frcnn_id_map *images, const struct frcnn_id_map *categories,
-		       struct frcnn_pool *pool, struct frcnn_result_columns *out, struct frcnn_error *err);
+		       struct frcnn_pool *pool, size_t piece, struct frcnn_result_columns *out,
+		       struct frcnn_error *err);
 
 /* ---- private to this folder ---------------------------------------------------------------------------------------
  */

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define BLOCK   ((size_t)2 << 20)  /* bytes of one task */
+#define BLOCK   ((size_t)2 << 20)  /* bytes of one task, unless the caller says */
 #define BEHIND  256                /* read before a block: what stands before an element */
 #define BEYOND  ((size_t)64 << 10) /* read after it: the rest of its last element */
 #define NOWHERE UINT64_MAX
@@ -29,6 +29,7 @@ struct block {
 struct job {
 	int fd;
 	uint64_t size;
+	size_t piece; /* bytes of one task */
 	const struct frcnn_id_map *images, *categories;
 	struct block *blocks;
 	char **buffers; /* one a worker */
@@ -247,7 +248,7 @@ static int append(const struct job *job, struct block *block, const struct eleme
 		block->plain = false;
 		return 0;
 	}
-	if (c->count == c->capacity && reserve(c, c->capacity ? 2 * c->capacity : BLOCK / 80))
+	if (c->count == c->capacity && reserve(c, c->capacity ? 2 * c->capacity : job->piece / 80 + 1))
 		return FRCNN_ENOMEM;
 	c->image[c->count] = (uint32_t)image;
 	c->category[c->count] = (uint32_t)category;
@@ -301,8 +302,8 @@ static void block_task(void *context, size_t index, int worker)
 {
 	const struct job *job = context;
 	struct block *block = &job->blocks[index];
-	uint64_t from = index * BLOCK, low = from < BEHIND ? 0 : from - BEHIND;
-	uint64_t to = from + BLOCK < job->size ? from + BLOCK : job->size;
+	uint64_t from = index * job->piece, low = from < BEHIND ? 0 : from - BEHIND;
+	uint64_t to = from + job->piece < job->size ? from + job->piece : job->size;
 	uint64_t high = to + BEYOND < job->size ? to + BEYOND : job->size;
 	char *buffer = job->buffers[worker];
 	const char *base = buffer - low, *limit = base + to;
@@ -350,7 +351,7 @@ static void block_task(void *context, size_t index, int worker)
 }
 
 /* Whether the blocks' elements follow on each other without a gap, and the last one ends the array. */
-static bool chained(const struct block *blocks, size_t count)
+static bool chained(const struct block *blocks, size_t count, size_t piece)
 {
 	uint64_t at = blocks[0].start;
 
@@ -358,7 +359,7 @@ static bool chained(const struct block *blocks, size_t count)
 		if (!blocks[i].plain)
 			return false;
 		if (blocks[i].start == NOWHERE) {
-			if (at == NOWHERE || at < (i + 1) * BLOCK)
+			if (at == NOWHERE || at < (i + 1) * piece)
 				return at == NOWHERE && i > 0;
 			continue;
 		}
@@ -404,20 +405,22 @@ static int join(struct block *blocks, size_t count, struct frcnn_result_columns 
 }
 
 int frcnn_results_read(int fd, uint64_t size, const struct frcnn_id_map *images, const struct frcnn_id_map *categories,
-		       struct frcnn_pool *pool, struct frcnn_result_columns *out, struct frcnn_error *err)
+		       struct frcnn_pool *pool, size_t piece, struct frcnn_result_columns *out, struct frcnn_error *err)
 {
-	size_t count = (size_t)((size + BLOCK - 1) / BLOCK);
+	size_t count;
 	int workers = frcnn_pool_threads(pool), status = 0;
 	struct job job = {.fd = fd, .size = size, .images = images, .categories = categories};
-	bool plain = count > 0;
+	bool plain = size > 0;
 
 	memset(out, 0, sizeof *out);
+	job.piece = piece = piece ? piece : BLOCK;
+	count = (size_t)((size + piece - 1) / piece);
 	if (!plain)
 		return 0;
 	job.blocks = frcnn_calloc(count, sizeof *job.blocks);
 	job.buffers = frcnn_calloc((size_t)workers, sizeof *job.buffers);
 	for (int i = 0; job.buffers && i < workers; i++)
-		if (!(job.buffers[i] = frcnn_calloc(BEHIND + BLOCK + BEYOND, 1)))
+		if (!(job.buffers[i] = frcnn_calloc(BEHIND + piece + BEYOND, 1)))
 			status = FRCNN_ENOMEM;
 	if (!job.blocks || !job.buffers)
 		status = FRCNN_ENOMEM;
@@ -428,7 +431,7 @@ int frcnn_results_read(int fd, uint64_t size, const struct frcnn_id_map *images,
 	free(job.buffers);
 	for (size_t i = 0; !status && i < count; i++)
 		status = job.blocks[i].status;
-	plain = !status && chained(job.blocks, count);
+	plain = !status && chained(job.blocks, count, piece);
 	if (plain)
 		status = join(job.blocks, count, out);
 	for (size_t i = 0; job.blocks && i < count; i++)
