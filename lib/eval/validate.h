@@ -50,6 +50,8 @@ struct frcnn_validation;
 int frcnn_validation_new(const struct frcnn_ground_truth *ground_truth, const struct frcnn_eval_truth *truth,
 			 const char *name, struct frcnn_validation **out, struct frcnn_error *err);
 void frcnn_validation_free(struct frcnn_validation *validation);
+/* Boxes that are not finite or of negative size are collected all the same, as pycocotools does. Default: left out. */
+void frcnn_validation_take_bad_boxes(struct frcnn_validation *validation, bool take);
 
 /*
  * Joins one image's record and collects its detections. 1: done; 0: left out and counted (an orphan, an image that had
@@ -84,7 +86,7 @@ struct frcnn_validation_counts frcnn_validation_counts(const struct frcnn_valida
  * detections; more: no AP is computed for warnings that look harmless). options as for the evaluation itself;
  * ap: AP as it stands where the caller has it, else NaN: computed here when it is needed.
  */
-#define FRCNN_VALIDATION_EFFECT_LIMIT 250000
+#define FRCNN_VALIDATION_EFFECT_LIMIT 20000
 int frcnn_validation_finish(struct frcnn_validation *validation, const struct frcnn_eval_detections *detections,
 			    const struct frcnn_eval_options *options, double ap, size_t effect_limit,
 			    struct frcnn_pool *pool, struct frcnn_error *err);
