@@ -748,7 +748,11 @@ static int find_shift(struct frcnn_validation *v, struct effects *e, struct frcn
 	for (int shift = 1; shift < SHIFTS; shift++)
 		if (votes[shift] > votes[best])
 			best = shift;
-	if (best == AS_IS || votes[best] < 3 || votes[best] * 2 < voters || votes[best] <= 2 * votes[AS_IS])
+	/* most are off; or nearly all would be right, where a fair part is not (the first ids of a list agree anyway)
+	 */
+	bool off = votes[best] * 2 >= voters && votes[best] > 2 * votes[AS_IS];
+	bool partly = votes[best] * 10 >= voters * 9 && votes[AS_IS] * 10 <= voters * 8;
+	if (best == AS_IS || votes[best] < 3 || !(off || partly))
 		goto out;
 	enum shift shift = (enum shift)best;
 	double repaired = NAN;
