@@ -538,7 +538,7 @@ Test(validate, ungrouped)
 			cr_assert_eq(frcnn_validation_image(run.validation, NULL, true, 10 * (i + 1), 0, 0, 0, true,
 							    &image, &err),
 				     1);
-			cr_assert_eq(image, i);
+			cr_assert_eq(image, (uint32_t)i);
 			cr_assert_eq(frcnn_validation_detection(run.validation, image, NULL, true, category_ids[k], b,
 								0.5, 0, &run.collector, &err),
 				     1);
