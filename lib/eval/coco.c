@@ -138,7 +138,8 @@ static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell 
 
 	for (size_t d = cell.d_first; d < cell.d_last; d++)
 		for (size_t g = cell.g_first; g < cell.g_last; g++)
-			*iou++ = frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g]);
+			*iou++ =
+			    frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g] == 1);
 	return any_overlap(w->iou, objects * (cell.d_last - cell.d_first), job->least);
 }
 

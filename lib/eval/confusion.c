@@ -42,7 +42,8 @@ static bool in_crowd(const struct confusion_job *job, uint32_t d, size_t nobject
 		uint32_t g = job->objects[i].row;
 
 		if (truth->crowd[g] && job->object_category[g] == job->detection_category[d] &&
-		    frcnn_eval_iou(job->detections->bbox + (size_t)d * 4, truth->bbox + (size_t)g * 4, true) > job->iou)
+		    frcnn_eval_iou(job->detections->bbox + (size_t)d * 4, truth->bbox + (size_t)g * 4,
+				   job->truth->crowd[g] == 1) > job->iou)
 			return true;
 	}
 	return false;

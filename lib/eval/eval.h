@@ -36,7 +36,7 @@ struct frcnn_eval_truth {
 	uint32_t *image;        /* of each object: index */
 	double *bbox;           /* 4 each */
 	double *area;
-	uint8_t *crowd;
+	uint8_t *crowd; /* 1: a crowd; 2: VOC's difficult, ignored as a crowd is, but IoU is that of two boxes */
 	int64_t *id;
 	uint32_t *order; /* the object's place in the file, from 0 */
 };

@@ -59,7 +59,7 @@ static void match_image(const struct match_job *job, size_t d_first, size_t d_en
 				continue;
 			if (m < wanted && i >= wanted)
 				break;
-			iou = frcnn_eval_iou(bbox + d * 4, truth->bbox + g * 4, truth->crowd[g]);
+			iou = frcnn_eval_iou(bbox + d * 4, truth->bbox + g * 4, truth->crowd[g] == 1);
 			if (iou < best) /* not >=: a NaN matches, as there */
 				continue;
 			best = iou;

@@ -86,7 +86,8 @@ static void match(struct tide *t)
 			uint32_t g = t->crowds[c].row;
 
 			if (t->object_category[g] == t->detection_category[t->items[i].row] &&
-			    frcnn_eval_iou(item_box(t, i), t->truth->bbox + (size_t)g * 4, true) > t->foreground)
+			    frcnn_eval_iou(item_box(t, i), t->truth->bbox + (size_t)g * 4, t->truth->crowd[g] == 1) >
+				t->foreground)
 				t->use[i] = SWALLOWED;
 		}
 	}
