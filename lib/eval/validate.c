@@ -15,7 +15,7 @@
 
 /* The first few different culprits, as text. */
 struct culprits {
-	char text[NAMED][48];
+	char text[NAMED][128];
 	size_t count; /* of different ones, as far as NAMED */
 	size_t line;  /* of the first */
 };
@@ -170,13 +170,24 @@ static void blame(struct culprits *culprits, size_t line, const char *format, ..
 
 static void blame_image(struct culprits *culprits, size_t line, const char *file_name, bool has_id, int64_t id)
 {
-	if (has_id)
+	if (has_id && file_name)
+		blame(culprits, line, "%" PRId64 " (\"%.80s\")", id, file_name);
+	else if (has_id)
 		blame(culprits, line, "%" PRId64, id);
 	else
 		blame(culprits, line, "\"%.40s\"", file_name ? file_name : "");
 }
 
-/* ": a, b, ..." */
+/* 'image 12 ("a.jpg")' */
+static const char *show_image(const struct frcnn_eval_truth *truth, size_t image, char out[96])
+{
+	int used = snprintf(out, 96, "image %" PRId64, truth->image_ids[image]);
+	if (truth->file_names[image])
+		snprintf(out + used, 96 - (size_t)used, " (\"%.60s\")", truth->file_names[image]);
+	return out;
+}
+
+/* "a, b, ..." */
 static void list(char *out, size_t size, const struct culprits *culprits, size_t all)
 {
 	size_t used = 0;
@@ -213,6 +224,7 @@ static int note_size(struct frcnn_validation *v, uint32_t image, int width, int 
 		     struct frcnn_error *err)
 {
 	const struct frcnn_eval_truth *t = v->truth;
+	char who[96];
 
 	if (width <= 0 || height <= 0 || t->widths[image] <= 0 || t->heights[image] <= 0 ||
 	    (width == t->widths[image] && height == t->heights[image]))
@@ -227,7 +239,7 @@ static int note_size(struct frcnn_validation *v, uint32_t image, int width, int 
 	v->scale[2 * image] = (double)t->widths[image] / width;
 	v->scale[2 * image + 1] = (double)t->heights[image] / height;
 	if (v->nsize++ == 0)
-		blame(&v->size, line, "image %" PRId64 ": %dx%d, not %dx%d", t->image_ids[image], width, height,
+		blame(&v->size, line, "%s: %dx%d, not %dx%d", show_image(t, image, who), width, height,
 		      t->widths[image], t->heights[image]);
 	return 0;
 }
@@ -256,7 +268,8 @@ int frcnn_validation_image(struct frcnn_validation *v, const char *file_name, bo
 	*image = v->place[found];
 	if (v->seen[*image] && !ungrouped) {
 		if (v->counts.twice++ == 0) {
-			blame(&v->twice, line, "image %" PRId64, v->truth->image_ids[*image]);
+			char who[96];
+			blame(&v->twice, line, "%s", show_image(v->truth, *image, who));
 			v->twice_first = v->seen[*image] - 1;
 		}
 		return 0;
@@ -348,12 +361,13 @@ int frcnn_validation_detection(struct frcnn_validation *v, uint32_t image, const
 {
 	uint32_t index;
 	bool known;
+	char who[96];
 
 	v->counts.detections++;
 	if (bad_box(bbox)) {
 		v->nbad++;
-		blame(&v->bad, line, "image %" PRId64 ": [%.4g, %.4g, %.4g, %.4g]", v->truth->image_ids[image], bbox[0],
-		      bbox[1], bbox[2], bbox[3]);
+		blame(&v->bad, line, "%s: [%.4g, %.4g, %.4g, %.4g]", show_image(v->truth, image, who), bbox[0], bbox[1],
+		      bbox[2], bbox[3]);
 		if (!v->take_bad) {
 			v->counts.left_out++;
 			return 0;
@@ -879,12 +893,13 @@ static bool take_scaled(const struct effects *e, const void *context, uint32_t i
 	return true;
 }
 
-/* "image 12, [1, 2, 3, 4]" */
-static const char *show_box(const struct effects *e, uint32_t row, char out[120])
+/* 'image 12 ("a.jpg"), [1, 2, 3, 4]' */
+static const char *show_box(const struct effects *e, uint32_t row, char out[180])
 {
 	const double *b = e->detections->bbox + 4 * (size_t)row;
-	snprintf(out, 120, "image %" PRId64 ", [%.6g, %.6g, %.6g, %.6g]",
-		 e->v->truth->image_ids[e->detections->image[row]], b[0], b[1], b[2], b[3]);
+	char who[96];
+	snprintf(out, 180, "%s, [%.6g, %.6g, %.6g, %.6g]", show_image(e->v->truth, e->detections->image[row], who),
+		 b[0], b[1], b[2], b[3]);
 	return out;
 }
 
@@ -892,7 +907,7 @@ static int find_corners(struct frcnn_validation *v, struct effects *e, const str
 			struct frcnn_error *err)
 {
 	double repaired = NAN;
-	char change[160], box[120];
+	char change[160], box[180];
 
 	*found = false;
 	if (!b->leaving || b->corners * 20 < b->sized * 19 || b->leaving * 10 < b->sized)
@@ -923,7 +938,7 @@ static int find_fractions(struct frcnn_validation *v, struct effects *e, const s
 						    "times the image's size, as corners,"};
 	double best = -2;
 	int way = CORNER_AND_SIZE, rc = 0;
-	char change[160], box[120];
+	char change[160], box[180];
 
 	*found = b->fraction > 0 && b->fraction * 100 >= e->detections->count * 99;
 	if (!*found)
@@ -955,7 +970,7 @@ static int find_outside(struct frcnn_validation *v, struct effects *e, const str
 			struct frcnn_error *err)
 {
 	struct frcnn_finding *f;
-	char change[160], box[120];
+	char change[160], box[180];
 	int rc;
 
 	if (!b->outside)

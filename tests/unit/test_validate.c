@@ -182,9 +182,9 @@ Test(validate, orphans)
 		   "{\"image_id\":7,\"file_name\":\"z.jpg\",\"detections\":[{\"bbox\":[1,1,2,2],\"score\":1,\"category_"
 		   "id\":1}]}\n");
 	cr_assert_eq(frcnn_validation_counts(run.validation).left_out, 2);
-	expect(&run,
-	       "error 3: d:1: 3 images that the ground truth lacks (99, \"nowhere.jpg\", 7), with 2 detections: left "
-	       "out, AP is that of the rest\n");
+	expect(&run, "error 3: d:1: 3 images that the ground truth lacks (99, \"nowhere.jpg\", 7 (\"z.jpg\")), with 2 "
+		     "detections: left "
+		     "out, AP is that of the rest\n");
 	end(&run);
 }
 
@@ -213,9 +213,9 @@ Test(validate, one_image_twice)
 	line(&run,
 	     "\n\n{\"file_name\":\"a.jpg\",\"detections\":[{\"bbox\":[1,1,2,2],\"score\":1,\"category_id\":1}]}\n");
 	cr_assert_eq(frcnn_validation_counts(run.validation).left_out, 1);
-	expect(&run,
-	       "error 1: d:3: image 10 has a record on line 1 already: 1 record left out, AP is that of the first "
-	       "ones\n");
+	expect(&run, "error 1: d:3: image 10 (\"d/a.jpg\") has a record on line 1 already: 1 record left out, AP is "
+		     "that of the first "
+		     "ones\n");
 	end(&run);
 }
 
@@ -244,11 +244,12 @@ Test(validate, bad_boxes)
 		cr_assert_eq(frcnn_validation_detection(run.validation, 1, NULL, true, 1, negative, 0.1, 18,
 							&run.collector, &err),
 			     take);
-		expect(&run,
-		       take ? "warning 2: d:17: 2 boxes not finite or of negative size (image 20: [1, nan, 2, 3]): "
-			      "evaluated as pycocotools does, which matches NaN\n"
-			    : "error 2: d:17: 2 boxes not finite or of negative size (image 20: [1, nan, 2, 3]): "
-			      "left out, AP is that of the rest\n");
+		expect(&run, take ? "warning 2: d:17: 2 boxes not finite or of negative size (image 20 (\"d/b.jpg\"): "
+				    "[1, nan, 2, 3]): "
+				    "evaluated as pycocotools does, which matches NaN\n"
+				  : "error 2: d:17: 2 boxes not finite or of negative size (image 20 (\"d/b.jpg\"): "
+				    "[1, nan, 2, 3]): "
+				    "left out, AP is that of the rest\n");
 		end(&run);
 	}
 }
@@ -387,10 +388,10 @@ Test(validate, corners_for_sizes)
 	cr_assert_not_null(f);
 	cr_assert_float_eq(f->repaired, 1, 1e-12);
 	cr_assert_str_eq(
-	    f->text,
-	    "d: boxes look like corners (x1, y1, x2, y2), not left, top, width, height: 16 of 24 leave their "
-	    "image as they are and fit it as corners, the first: image 10, [90, 55, 109, 68]; as corners AP would "
-	    "be 1.0000, not 0.0000");
+	    f->text, "d: boxes look like corners (x1, y1, x2, y2), not left, top, width, height: 16 of 24 leave their "
+		     "image as they are and fit it as corners, the first: image 10 (\"d/a.jpg\"), [90, 55, 109, 68]; "
+		     "as corners AP would "
+		     "be 1.0000, not 0.0000");
 	end(&run);
 }
 
@@ -468,12 +469,12 @@ Test(validate, out_of_the_image)
 	cr_assert_eq(run.count, 1);
 	cr_assert_eq(run.findings->kind, FRCNN_FINDING_OUTSIDE);
 	cr_assert_eq(run.findings->count, 2);
-	cr_assert(
-	    strncmp(run.findings->text,
-		    "d: 2 boxes reach out of their image by more than a pixel, the first: image 20, [111, 70, 20, "
-		    "40]; clipped AP would ",
-		    114) == 0,
-	    "%s", run.findings->text);
+	cr_assert(strncmp(run.findings->text,
+			  "d: 2 boxes reach out of their image by more than a pixel, the first: image 20 "
+			  "(\"d/b.jpg\"), [111, 70, 20, "
+			  "40]; clipped AP would ",
+			  114) == 0,
+		  "%s", run.findings->text);
 	end(&run);
 	begin(&run);
 	detect_all(&run, sticking_out, IMAGES);
@@ -502,7 +503,8 @@ Test(validate, other_sizes)
 	cr_assert(f->count == 1 && f->ap < 0.95);
 	cr_assert(
 	    strncmp(f->text,
-		    "d:1: 1 record states another width and height than the ground truth, the first: image 80: "
+		    "d:1: 1 record states another width and height than the ground truth, the first: image 80 "
+		    "(\"d/h.jpg\"): "
 		    "400x100, not 200x100; with the boxes scaled to the ground truth's AP would be 1.0000, not 0.",
 		    180) == 0,
 	    "%s", f->text);
