@@ -215,11 +215,11 @@ struct frcnn_eval_tide {
 	size_t counts[6];                               /* cls, loc, both, dupe, bkg, miss */
 };
 /*
- * tidecv 1.0.1's run at one IoU threshold, images by ascending id, crowds as its ignore regions. Its rules are kept
- * where they are odd: detections that a crowd swallows are counted as errors too, a category with detections and no
- * objects has AP 0 in the mean, and mending all errors of such a category takes it out of the mean. Difference: where
- * tidecv divides by zero (nothing is left to take the mean of), the mean is 0. 0 < background_iou <= foreground_iou <=
- * 1, else FRCNN_EINVAL.
+ * tidecv 1.0.1's run at one IoU threshold, images by ascending id, crowds as its ignore regions (difficult objects too,
+ * compared as boxes). Its rules are kept where they are odd: detections that a crowd swallows are counted as errors
+ * too, a category with detections and no objects has AP 0 in the mean, and mending all errors of such a category takes
+ * it out of the mean. Difference: where tidecv divides by zero (nothing is left to take the mean of), the mean is 0. 0
+ * < background_iou <= foreground_iou <= 1, else FRCNN_EINVAL.
  */
 int frcnn_eval_tide(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
 		    double foreground_iou, double background_iou, struct frcnn_eval_tide *out, struct frcnn_error *err);
@@ -305,8 +305,8 @@ void frcnn_eval_calibration(const struct frcnn_eval_detections *detections, cons
  * their image that they overlap most (equals: the earlier in the file), IoU > iou.
  *
  * Differences: crowds, which ultralytics does not know, are no objects, and a detection without an object that a crowd
- * of its category covers (intersection over the detection's area > iou) is not counted. IoU is double and exact, where
- * ultralytics computes in float32 and adds 1e-7 to the union.
+ * of its category covers (intersection over the detection's area > iou; of a difficult object, IoU) is not counted. IoU
+ * is double and exact, where ultralytics computes in float32 and adds 1e-7 to the union.
  */
 int frcnn_eval_confusion(const struct frcnn_eval_truth *truth, const struct frcnn_eval_detections *detections,
 			 double iou, double min_score, size_t **matrix, struct frcnn_error *err);

@@ -32,7 +32,7 @@ struct columns {
 	size_t object_at[MAX_ROWS], detection_at[MAX_ROWS];
 };
 
-static void add_object(struct rows *rows, int image, int category, double x, double y, double w, double h, bool crowd)
+static void add_object(struct rows *rows, int image, int category, double x, double y, double w, double h, int crowd)
 {
 	size_t i = rows->nobjects++;
 
@@ -596,6 +596,11 @@ Test(eval_measures, calibration_bins)
 	for (int i = 0; i < 10; i++)
 		cr_expect_eq(c.bins[i].count, counts[i], "bin %d has %zu", i, c.bins[i].count);
 	SAME(c.mce, 0.9966666666666666, "nothing is right: the confidence of the last bin");
+	/* 1.0 / 49 * 49 is less than 1, and yet the second bin begins there */
+	columns.detections.score[0] = 1.0 / 49;
+	frcnn_eval_calibration(&columns.detections, &matches, 49, -INFINITY, &c);
+	cr_expect_eq(c.bins[1].count, 1);
+	columns.detections.score[0] = 1.5;
 	frcnn_eval_calibration(&columns.detections, &matches, 1000, 0.99, &c);
 	cr_expect_eq(c.nbins, FRCNN_EVAL_MAX_BINS);
 	cr_expect_eq(c.bins[99].count, 2, "a score that is the bound is not above it");
@@ -651,6 +656,91 @@ Test(eval_measures, thresholds_that_make_no_sense)
 	cr_expect_str_eq(err.message, "IoU thresholds 0 and 0.5: not 0 < background <= foreground <= 1");
 	cr_expect_eq(frcnn_eval_confusion(&columns.truth, &columns.detections, 1.5, 0, &matrix, &err), FRCNN_EINVAL);
 	free_columns(&columns);
+}
+
+/* An object that counts is kept even where a crowd overlaps more. */
+Test(eval_measures, crowds_come_last)
+{
+	number_ids(&rows, 1, 1);
+	add_object(&rows, 0, 0, 0, 0, 100, 100, true);
+	add_object(&rows, 0, 0, 0, 0, 10, 10, false);
+	add_detection(&rows, 0, 0, 0, 0, 10, 8, 0.9);
+	add_detection(&rows, 0, 0, 0, 0, 10, 10, 0.8);
+	make_columns(&rows, &columns);
+	cr_assert_eq(frcnn_eval_match(&columns.truth, &columns.detections, 0.5, 100, NULL, &matches, NULL), 0);
+	cr_expect(matches.detection[0] == FRCNN_MATCH_TRUE && matches.object[0] == 1 && matches.iou[0] == 0.8);
+	cr_expect(matches.detection[1] == FRCNN_MATCH_IGNORED && matches.object[1] == 0 && matches.iou[1] == 1);
+	forget_case();
+}
+
+/* Of objects that overlap as much, the earlier in the file is taken, whatever its category. */
+Test(eval_measures, equal_overlaps)
+{
+	struct frcnn_eval_tide tide;
+	size_t *m;
+
+	number_ids(&rows, 2, 3);
+	add_object(&rows, 0, 1, 0, 0, 10, 10, false);
+	add_object(&rows, 0, 0, 0, 0, 10, 10, false);
+	add_object(&rows, 1, 0, 0, 0, 10, 10, false);
+	add_detection(&rows, 0, 2, 0, 0, 10, 10, 0.9);
+	make_columns(&rows, &columns);
+	cr_assert_eq(frcnn_eval_tide(&columns.truth, &columns.detections, 0.5, 0.1, &tide, NULL), 0);
+	SAME(tide.ap, 0, "AP");
+	SAME(tide.cls, 50, "category 1 becomes right, category 2 is empty then");
+	cr_assert_eq(frcnn_eval_confusion(&columns.truth, &columns.detections, 0.5, 0, &m, NULL), 0);
+	cr_expect(m[1 * 4 + 2] == 1 && m[0 * 4 + 3] == 2 && m[1 * 4 + 3] == 0);
+	free(m);
+	free_columns(&columns);
+
+	/* The first detection has half of each; the second one finds the first object taken. */
+	number_ids(&rows, 1, 1);
+	add_object(&rows, 0, 0, 0, 0, 10, 10, false);
+	add_object(&rows, 0, 0, 10, 0, 10, 10, false);
+	add_detection(&rows, 0, 0, 0, 0, 20, 10, 0.9);
+	add_detection(&rows, 0, 0, 0, 0, 10, 10, 0.8);
+	make_columns(&rows, &columns);
+	cr_assert_eq(frcnn_eval_tide(&columns.truth, &columns.detections, 0.5, 0.1, &tide, NULL), 0);
+	cr_expect_eq(tide.counts[3], 1, "a duplicate");
+	cr_expect_eq(tide.counts[5], 1, "a missed object");
+	free_columns(&columns);
+}
+
+Test(eval_measures, sorts_nan_last)
+{
+	struct frcnn_eval_scored items[5] = {{NAN, 0, 0}, {0.5, 1, 1}, {-INFINITY, 0, 2}, {0.5, 0, 3}, {NAN, 0, 4}};
+	static const uint32_t rows_in_order[5] = {3, 1, 2, 0, 4};
+
+	frcnn_eval_sort(items, 5);
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(items[i].row, rows_in_order[i], "place %d has row %u", i, items[i].row);
+}
+
+/* A difficult object is ignored as a crowd is, but a small box in it is no match of it. */
+Test(eval_measures, difficult_objects_are_compared_as_boxes)
+{
+	for (int crowd = 1; crowd <= 2; crowd++) {
+		struct frcnn_eval_tide tide;
+		size_t *m;
+		bool covered = crowd == 1;
+
+		number_ids(&rows, 1, 1);
+		add_object(&rows, 0, 0, 0, 0, 100, 100, crowd);
+		add_object(&rows, 0, 0, 200, 0, 10, 10, 0);
+		add_detection(&rows, 0, 0, 200, 0, 10, 10, 0.5);
+		add_detection(&rows, 0, 0, 10, 10, 20, 20, 0.9);
+		add_detection(&rows, 0, 0, 0, 0, 100, 90, 0.8); /* of either */
+		make_columns(&rows, &columns);
+		cr_assert_eq(frcnn_eval_match(&columns.truth, &columns.detections, 0.5, 100, NULL, &matches, NULL), 0);
+		cr_expect_eq(matches.detection[0], covered ? FRCNN_MATCH_IGNORED : FRCNN_MATCH_FALSE);
+		cr_expect_eq(matches.detection[1], FRCNN_MATCH_IGNORED);
+		cr_assert_eq(frcnn_eval_confusion(&columns.truth, &columns.detections, 0.5, 0, &m, NULL), 0);
+		cr_expect(m[0] == 1 && m[1] == 0 && m[2] == !covered);
+		free(m);
+		cr_assert_eq(frcnn_eval_tide(&columns.truth, &columns.detections, 0.5, 0.1, &tide, NULL), 0);
+		SAME(tide.ap, covered ? 100 : 50, "TIDE AP");
+		forget_case();
+	}
 }
 
 /* Every refused allocation is an error without a leak, and what comes after is unharmed. */
