@@ -230,20 +230,25 @@ Test(voc, one_wrong_object_leaves_the_others)
 										   "<object><name>i</name>" BOX(nan, 1, 5, 5) "</object>\n<object><name>j</name>" BOX(
 										       1, 1, 1e999,
 										       5) "</object>\n<object><name>k</"
-											  "name>" BOX(1, 1, 1e200,
-												      1e200) "</"
-													     "object>"
-													     "\n<"
-													     "object><"
-													     "name>l</"
-													     "name"
-													     ">" BOX(1,
-														     1,
-														     ,
-														     5) "</object>\n<object><name>fine</name>" BOX(1,
-																				   1,
-																				   5,
-																				   5) "</object>\n</annotation>",
+											  "name>" BOX(
+											      1, 1, 1e200,
+											      1e200) "</"
+												     "object>"
+												     "\n<"
+												     "object><"
+												     "name>l</"
+												     "name"
+												     ">" BOX(
+													 1, 1, ,
+													 5) "</"
+													    "object>\n<"
+													    "object><"
+													    "name>fine<"
+													    "/name"
+													    ">" BOX(1,
+														    1,
+														    5,
+														    5) "</object>\n</annotation>",
 	    "- 0x0\n14 fine 0 0 5 5\n"
 	    "f:2: object 1 (\"a\"): xmax 10 is left of xmin 20\n"
 	    "f:3: object 2 (\"b\"): ymax 3 is above ymin 9\n"
