@@ -10,6 +10,8 @@
 #include "record/record.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <unistd.h>
 
 #define BLOCK   ((size_t)2 << 20)  /* bytes of one task, unless the caller says */
@@ -65,7 +67,10 @@ static bool plain_string(struct cursor *c, struct frcnn_span *out)
 	while (c->at < c->end && *c->at >= ' ' && *c->at < 0x7f && *c->at != '"' && *c->at != '\\')
 		c->at++;
 	out->size = (size_t)(c->at - out->data);
-	return take(c, '"');
+	if (c->at == c->end || *c->at != '"')
+		return false;
+	c->at++;
+	return true;
 }
 
 static bool digit(const struct cursor *c)
@@ -116,11 +121,11 @@ static bool plain_number(struct cursor *c, double *out)
 	}
 	if (c->at == c->end)
 		return false;
-	if (digits > 19 || !frcnn_decimal_to_double(mantissa, exponent, out))
-		return frcnn_parse_double(start, (size_t)(c->at - start), out) == 0;
-	if (*start == '-')
-		*out = -*out;
-	return true;
+	if ((digits > 19 || !frcnn_decimal_to_double(mantissa, exponent, out)) &&
+	    frcnn_parse_double(start, (size_t)(c->at - start), out))
+		return false;
+	*out = *start == '-' ? -fabs(*out) : fabs(*out);
+	return fabs(*out) <= FLT_MAX; /* the records reader wants float32 too */
 }
 
 /* An id without sign, point or exponent, or with a minus. */
@@ -148,6 +153,9 @@ static bool pass_over(struct cursor *c)
 	struct frcnn_span raw;
 	bool good;
 
+	skip_space(c);
+	if (c->at == c->end || (unsigned char)*c->at >= 0x7f)
+		return false; /* no value begins so, but a text that is opened may: with a byte order mark */
 	frcnn_json_open(&json, c->at, (size_t)(c->end - c->at), NULL);
 	good = frcnn_json_skip(&json, &raw) == 0;
 	if (good)
