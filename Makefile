@@ -69,13 +69,15 @@ RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(DRAW_SRC)
-PROGRAMS = frcnn-detect frcnn-model frcnn-draw
+PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_results.c tests/unit/test_truth.c tests/unit/test_validate.c tests/unit/test_image.c tests/unit/test_draw.c \
 	tests/unit/test_kernels.c tests/unit/test_stages.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results
 BENCHES = kernels
+# Programs that benchmarks use.
+BENCH_TOOLS = make_coco timed
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ = $(CLI_SRC:%.c=$(BUILD)/%.o)
@@ -83,6 +85,7 @@ UNIT_OBJ = $(UNIT_SRC:%.c=$(BUILD)/%.o)
 PROGRAM_FILES = $(PROGRAMS:%=$(BUILD)/bin/%)
 REPLAY_FILES = $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/replay_%)
 BENCH_FILES = $(BENCHES:%=$(BUILD)/tests/bench/%)
+BENCH_TOOL_FILES = $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%)
 UNIT_FILE = $(if $(filter yes,$(HAVE_CRITERION)),$(BUILD)/tests/unit_tests)
 
 VERSION := $(shell sed -n 's/^\#define FRCNN_VERSION "\(.*\)"/\1/p' lib/frcnn.h)
@@ -93,12 +96,15 @@ all: $(PROGRAM_FILES) $(BUILD)/libfrcnn.a $(BUILD)/$(SHARED)
 
 # Holds the flags of the last build here; other flags build everything anew.
 $(BUILD)/flags: FORCE
-	$(shell mkdir -p $(@D))$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CRITERION_CFLAGS) / $(ALL_LDFLAGS) $(LIBS))
+	$(shell mkdir -p $(@D))$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(ISA_X86) / $(CRITERION_CFLAGS) / $(ALL_LDFLAGS) $(LIBS))
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
+
+# The only object that knows which kernel sets are built.
+$(BUILD)/lib/kernels/dispatch.o: private ALL_CFLAGS += $(if $(filter yes,$(ISA_X86)),-DFRCNN_KERNELS_X86)
 
 # The only object that knows where things are installed.
 $(BUILD)/bin/cli/share.o: private ALL_CFLAGS += -DFRCNN_DATADIR='"$(DATADIR)"'
@@ -150,9 +156,15 @@ $(BENCH_FILES): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/bench_%.o $(CLI_OBJ
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-bench: all $(BENCH_FILES)
+$(BENCH_TOOL_FILES): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: all $(BENCH_FILES) $(BENCH_TOOL_FILES)
 	@set -e; for bench in $(BENCH_FILES); do echo "== $$bench"; $$bench; done
 	@echo "== tests/bench/detect.sh"; BUILD='$(BUILD)' sh tests/bench/detect.sh
+	@echo "== tests/bench/eval.sh"; if [ -n "$(BENCH_EVAL)" ]; then BUILD='$(BUILD)' sh tests/bench/eval.sh; \
+		else echo "eval: skipped: minutes beside other packages, say BENCH_EVAL=1"; fi
 
 # libFuzzer programs, a tree of objects of their own: make fuzz && build/fuzz/fuzz_json -max_total_time=60 tests/fuzz/corpus/json
 fuzz:
@@ -187,7 +199,7 @@ clean:
 # For the test that no source is forgotten in the lists above; the other machines' kernels too.
 list-sources:
 	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
-		$(BENCHES:%=tests/bench/bench_%.c)
+		$(BENCHES:%=tests/bench/bench_%.c) $(BENCH_TOOLS:%=tests/bench/%.c)
 
 # ---- installation --------------------------------------------------------
 
@@ -245,7 +257,7 @@ uninstall:
 	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
-	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o))
+	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o) $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%.o))
 
 .PHONY: all tests check bench mutants fuzz lint format format-check clean list-sources install uninstall FORCE
 .SECONDARY:

@@ -550,7 +550,7 @@ static int tell_findings(struct frcnn_validation *validation, const char *path, 
 {
 	struct frcnn_validation_counts counts = frcnn_validation_counts(validation);
 	const struct frcnn_finding *findings;
-	size_t count, ignored = 0;
+	size_t count;
 	int status = frcnn_validation_finish(validation, whole, &job.whole_options, model->stats[0],
 					     FRCNN_VALIDATION_EFFECT_LIMIT, job.pool, err);
 
@@ -560,12 +560,13 @@ static int tell_findings(struct frcnn_validation *validation, const char *path, 
 	for (size_t i = 0; i < count; i++) {
 		note(NULL, findings[i].error ? FRCNN_NOTICE_ERROR : FRCNN_NOTICE_WARNING, findings[i].text);
 		if (findings[i].kind == FRCNN_FINDING_UNKNOWN_CATEGORY)
-			ignored = findings[i].count;
+			model->ignored = findings[i].count;
+		if (findings[i].kind == FRCNN_FINDING_BAD_BOX && findings[i].error)
+			model->left_out += findings[i].count;
 	}
-	model->ignored = ignored;
-	model->left_out += counts.left_out - ignored;
+	model->left_out += counts.orphan_records + counts.twice;
 	if (model->left_out > 0)
-		frcnn_report(path, "%zu records, detections or lines are left out of the numbers", model->left_out);
+		frcnn_report(path, "%zu of its records, lines and boxes left out of the numbers", model->left_out);
 	return tell_traps(path, whole, model->stats[0], err);
 }
 
@@ -573,16 +574,17 @@ static int tell_findings(struct frcnn_validation *validation, const char *path, 
 static int measure_file(const char *path, struct frcnn_report_model *model, struct frcnn_eval_detections *columns,
 			struct frcnn_error *err)
 {
+	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
 	bool selected = job.report.truth == &job.selected;
 	struct frcnn_validation *validation = NULL;
 	struct frcnn_eval_collector collector = {0};
 	struct frcnn_eval_reading reading = {0};
 	struct frcnn_eval_detections whole = {0};
-	int status = frcnn_validation_new(&job.ground_truth, &job.whole, path, &validation, err);
+	int status = frcnn_validation_new(&job.ground_truth, &job.whole, name, &validation, err);
 
 	model->path = path;
 	if (status == 0)
-		status = frcnn_eval_read_detections(path, stdin, path, job.pycocotools, validation, &collector,
+		status = frcnn_eval_read_detections(path, stdin, name, job.pycocotools, validation, &collector,
 						    job.pool, &notices, &reading, err);
 	if (status < 0)
 		goto out;
@@ -595,7 +597,7 @@ static int measure_file(const char *path, struct frcnn_report_model *model, stru
 	if (status == 0)
 		status = frcnn_report_measure(&job.report, selected ? columns : &whole, job.what, job.pool, model, err);
 	if (status == 0)
-		status = tell_findings(validation, path, &whole, model, err);
+		status = tell_findings(validation, name, &whole, model, err);
 	if (status == 0 && strcmp(path, "-") != 0)
 		status = digest(path, model->sha256, err);
 	if (status == 0 && !selected) {
@@ -620,6 +622,19 @@ static int measure_baseline(struct frcnn_error *err)
 	if (!job.report.baseline)
 		return frcnn_fail_nomem(err);
 	return measure_file(job.baseline_path, job.report.baseline, &job.baseline, err);
+}
+
+/* Several files may hold records of one model, say of two thresholds. */
+static void mark_shared_names(struct frcnn_report *report)
+{
+	for (size_t i = 0; i < report->nmodels; i++) {
+		for (size_t j = 0; j < report->nmodels; j++) {
+			const char *a = report->models[i].model, *b = report->models[j].model;
+
+			if (i != j && a && b && strcmp(a, b) == 0)
+				report->models[i].model_shared = true;
+		}
+	}
 }
 
 /* A file that cannot be read at all is trouble; the others go on. */
@@ -647,6 +662,7 @@ static int measure_files(char **paths, size_t count, struct frcnn_error *err)
 			frcnn_report_drop_model(report);
 		}
 	}
+	mark_shared_names(report);
 	return 0;
 }
 

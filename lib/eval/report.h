@@ -67,12 +67,13 @@ struct frcnn_report_difference {
 };
 
 struct frcnn_report_model {
-	const char *path; /* as given; "-" for standard input. Borrowed */
-	char *model;      /* what its records call the model; NULL: nothing */
-	char sha256[65];  /* "": not known (standard input, or not asked for) */
-	size_t images;    /* with a record or at least one detection */
+	const char *path;  /* as given; "-" for standard input. Borrowed */
+	char *model;       /* what its records call the model; NULL: nothing */
+	bool model_shared; /* another file's records call their model the same: the path tells them apart */
+	char sha256[65];   /* "": not known (standard input, or not asked for) */
+	size_t images;     /* with a record or at least one detection */
 	size_t detections;
-	size_t left_out; /* records, detections or lines that were errors and were not evaluated */
+	size_t left_out; /* records, lines and boxes that were errors and were not evaluated */
 	size_t ignored;  /* detections of unknown categories */
 
 	double stats[12]; /* pycocotools' order */

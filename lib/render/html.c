@@ -136,6 +136,14 @@ static int find_iou(const struct page *p, double iou)
 /* ---- head
  * ------------------------------------------------------------------------------------------------------------ */
 
+/* The model's own name, or the file's without its folders, which stand under inputs. */
+static const char *short_name(const struct frcnn_report_model *model)
+{
+	const char *name = frcnn_render_model(model), *slash = strrchr(name, '/');
+
+	return (model->model == NULL || model->model_shared) && slash != NULL && slash[1] != '\0' ? slash + 1 : name;
+}
+
 static size_t failed_gates(const struct frcnn_report *report)
 {
 	size_t failed = 0;
@@ -191,7 +199,7 @@ static void put_head(const struct page *p)
 
 	put(p, "<header><p class=\"kind\">Object detection, evaluated</p>\n<h1>");
 	if (report->nmodels == 1)
-		put_text(p, frcnn_render_model(&report->models[0]));
+		put_text(p, short_name(&report->models[0]));
 	else
 		PUT(p, "%zu models", report->nmodels);
 	put(p, "</h1>\n<p class=\"sub\">");
@@ -248,7 +256,7 @@ static void put_gates(const struct page *p)
 		}
 		put(p, "<td>");
 		if (valued)
-			PUT(p, "%.4f", r->value);
+			PUT(p, "%s%.4f", r->value < 0 ? "\xE2\x88\x92" : "", fabs(r->value));
 		put(p, "</td>");
 		PUT(p, "<td class=\"l\"><span class=\"%s\">%s</span></td><td class=\"l\">",
 		    r->verdict == FRCNN_GATE_HOLDS ? "up" : "down", frcnn_render_verdict(r->verdict));
@@ -275,12 +283,26 @@ static const struct frcnn_report_difference *find_difference(const struct frcnn_
 	return NULL;
 }
 
+/* Less is better, and fp_per_image is no share of 1: told, but not drawn beside the others. */
+static bool is_cost(const char *name)
+{
+	return strcmp(name, "fp_per_image") == 0 || strcmp(name, "ece") == 0 || strcmp(name, "mce") == 0;
+}
+
 /* Better or worse beyond what resampling the images explains. */
 static const char *direction(const struct frcnn_report_difference *d)
 {
 	if (!d->has_interval || (d->d.low <= 0 && d->d.high >= 0))
 		return "na";
 	return d->d.difference > 0 ? "up" : "down";
+}
+
+/* 0.50, but 0.625. */
+static void put_iou(char *out, size_t size, const char *before, double iou)
+{
+	double hundredths = iou * 100;
+
+	snprintf(out, size, fabs(hundredths - round(hundredths)) < 1e-6 ? "%s%.2f" : "%s%.5g", before, iou);
 }
 
 static void put_card(const struct page *p, const char *name, const char *title, const char *what)
@@ -328,7 +350,7 @@ static void put_summary_ap(const struct page *p)
 		if (frcnn_report_metric_find(&p->model->metrics, name) == NULL)
 			continue;
 		double value = metric(p, name);
-		snprintf(name, sizeof(name), "at IoU %.4g", o->ious[t]);
+		put_iou(name, sizeof(name), "at IoU ", o->ious[t]);
 		put_summary_row(p, name, value, "f1");
 	}
 	for (int a = 1; a < o->nareas; a++) {
@@ -369,7 +391,7 @@ static void put_summary(const struct page *p)
 	if (o->nious > 1)
 		snprintf(range, sizeof(range), "mean over IoU %.2f to %.2f", o->ious[0], o->ious[o->nious - 1]);
 	else
-		snprintf(range, sizeof(range), "at IoU %.4g", o->ious[0]);
+		put_iou(range, sizeof(range), "at IoU ", o->ious[0]);
 	put(p, "<div class=\"cards\">\n");
 	put_card(p, "AP", "AP", range);
 	if (find_iou(p, 0.5) >= 0 && o->nious > 1)
@@ -490,10 +512,10 @@ static void put_models(const struct page *p)
 static void put_difference(const struct page *p, const struct frcnn_report_difference *d, double span)
 {
 	struct frcnn_chart plot = {.out = p->out,
-				   .width = 160,
-				   .height = 16,
-				   .left = 4,
-				   .right = 4,
+				   .width = 280,
+				   .height = 18,
+				   .left = 6,
+				   .right = 6,
 				   .x_low = -span,
 				   .x_high = span,
 				   .y_high = 1};
@@ -501,8 +523,17 @@ static void put_difference(const struct page *p, const struct frcnn_report_diffe
 	const char *style = strcmp(way, "up") == 0 ? "s1" : strcmp(way, "down") == 0 ? "s2" : "s5";
 	char whisker[32], label[96];
 
+	/* all differences of classes are of AP, as the heading says: CLASS:AP */
+	const char *colon = d->class_level ? strrchr(d->name, ':') : NULL;
 	put(p, "<tr><th scope=\"row\">");
-	put_text(p, d->name);
+	if (colon != NULL) {
+		char *name = frcnn_strndup(d->name, (size_t)(colon - d->name));
+		put_text(p, name != NULL ? name : "");
+		p->out->failed |= name == NULL;
+		free(name);
+	} else {
+		put_text(p, d->name);
+	}
 	put(p, "</th>");
 	put_cell(p, d->d.ours);
 	put_cell(p, d->d.baseline);
@@ -514,7 +545,12 @@ static void put_difference(const struct page *p, const struct frcnn_report_diffe
 		put(p, " to ");
 		put_signed(p, d->d.high);
 	}
-	put(p, "</td><td class=\"b\">");
+	put(p, "</td>");
+	if (is_cost(d->name)) {
+		put(p, "<td></td></tr>\n");
+		return;
+	}
+	put(p, "<td class=\"plot\">");
 	snprintf(whisker, sizeof(whisker), "line whisker %s", style);
 	snprintf(label, sizeof(label), "difference %+.3f", d->d.difference);
 	frcnn_chart_begin(&plot, label);
@@ -528,9 +564,7 @@ static void put_difference(const struct page *p, const struct frcnn_report_diffe
 
 static bool is_shown(const struct frcnn_report_difference *d, bool class_level)
 {
-	/* mean numbers of detections and the like are no shares of 1 */
-	return d->class_level == class_level && d->d.ours != -1 && d->d.baseline != -1 &&
-	       strcmp(d->name, "fp_per_image") != 0;
+	return d->class_level == class_level && d->d.ours != -1 && d->d.baseline != -1;
 }
 
 static int by_size(const void *a, const void *b)
@@ -560,6 +594,8 @@ static void put_differences(const struct page *p, const struct frcnn_report_diff
 	double span = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		if (is_cost(list[i]->name))
+			continue;
 		span = fmax(span, fabs(list[i]->d.difference));
 		if (list[i]->has_interval)
 			span = fmax(span, fmax(fabs(list[i]->d.low), fabs(list[i]->d.high)));
@@ -567,7 +603,7 @@ static void put_differences(const struct page *p, const struct frcnn_report_diff
 	PUT(p,
 	    "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">This run</th>"
 	    "<th scope=\"col\">Baseline</th><th scope=\"col\">Difference</th><th scope=\"col\">95%% interval</th>"
-	    "<th scope=\"col\">&#8592; worse, better &#8594;</th></tr></thead><tbody>\n",
+	    "<th scope=\"col\" class=\"plot\">&#8592; worse, better &#8594;</th></tr></thead><tbody>\n",
 	    title);
 	for (size_t i = 0; i < count; i++)
 		put_difference(p, list[i], span > 0 ? span : 1);
@@ -611,9 +647,9 @@ static void put_baseline(const struct page *p)
 		qsort(list, classes, sizeof(list[0]), by_size);
 		qsort(list, shown, sizeof(list[0]), by_difference);
 		if (shown < classes)
-			PUT(p, "<h3>Classes: the %zu greatest differences of %zu</h3>\n", shown, classes);
+			PUT(p, "<h3>AP of classes: the %zu greatest differences of %zu</h3>\n", shown, classes);
 		else
-			put(p, "<h3>Classes</h3>\n");
+			put(p, "<h3>AP of classes</h3>\n");
 		put_differences(p, list, shown, "Class");
 	}
 	close_section(p);
@@ -753,6 +789,36 @@ static void put_mean_curves(const struct page *p)
 	put(p, "</ul></figure>\n");
 }
 
+/* How many classes have which AP. */
+static void put_distribution(const struct page *p)
+{
+	struct frcnn_chart chart = unit_chart(p);
+	size_t counts[10] = {0}, most = 0, defined = 0;
+	char text[64];
+
+	for (size_t k = 0; k < p->model->nclasses; k++) {
+		double ap = frcnn_render_metric(&p->model->classes[k].metrics, "AP");
+		if (!(ap >= 0))
+			continue;
+		size_t bin = ap >= 1 ? 9 : (size_t)(ap * 10);
+		most = ++counts[bin] > most ? counts[bin] : most;
+		defined++;
+	}
+	/* five steps of whole classes */
+	chart.y_high = most > 0 ? ceil((double)most / 5) * 5 : 5;
+	put(p, "<figure class=\"chart\">");
+	frcnn_chart_begin(&chart, "How many classes have which AP");
+	frcnn_chart_axes(&chart, 5, 5, "AP", "classes");
+	for (int i = 0; i < 10; i++) {
+		if (counts[i] == 0)
+			continue;
+		snprintf(text, sizeof(text), "AP %.1f to %.1f: %zu classes", i / 10.0, (i + 1) / 10.0, counts[i]);
+		frcnn_chart_box(&chart, i / 10.0 + 0.005, 0, (i + 1) / 10.0 - 0.005, (double)counts[i], "f1", text);
+	}
+	frcnn_chart_end(&chart);
+	PUT(p, "<figcaption>How the AP of the %zu classes with objects is spread.</figcaption></figure>\n", defined);
+}
+
 static void put_class_curve(const struct page *p, const struct frcnn_report_class *c, int t, const double *x)
 {
 	const struct frcnn_eval_cells *cells = &p->model->cells;
@@ -765,7 +831,7 @@ static void put_class_curve(const struct page *p, const struct frcnn_report_clas
 				    .right = 1,
 				    .bottom = 1,
 				    .x_high = 1,
-				    .y_high = 1};
+				    .y_high = 1.05};
 	double y[FRCNN_EVAL_RECALLS], sum = 0;
 	char scratch[FRCNN_RENDER_NAME], label[48];
 
@@ -782,9 +848,9 @@ static void put_class_curve(const struct page *p, const struct frcnn_report_clas
 	PUT(p, "</span>%.3f</figcaption>", sum / cells->R);
 	snprintf(label, sizeof(label), "AP %.3f", sum / cells->R);
 	frcnn_chart_begin(&chart, label);
-	frcnn_chart_box(&chart, 0, 0, 1, 1, "frame", NULL);
+	frcnn_chart_box(&chart, 0, 0, 1, 1.05, "frame", NULL);
 	frcnn_chart_rule(&chart, 0, 0.5, 1, 0.5, "grid");
-	frcnn_chart_rule(&chart, 0.5, 0, 0.5, 1, "grid");
+	frcnn_chart_rule(&chart, 0.5, 0, 0.5, 1.05, "grid");
 	frcnn_chart_line(&chart, x, y, (size_t)cells->R, "s1");
 	frcnn_chart_end(&chart);
 	put(p, "</figure>\n");
@@ -801,26 +867,62 @@ static void put_curves(const struct page *p, const struct frcnn_report_class *co
 		return;
 	open_section(p, "curves", "Precision and recall",
 		     "What share of the detections is right, at the score that finds a given share of the objects.");
+	bool few = p->model->nclasses <= MANY_CLASSES;
+	put(p, "<div class=\"two\">\n");
 	put_mean_curves(p);
+	if (!few) {
+		put_distribution(p);
+		put(p, "</div>\n");
+	}
 	if (p->model->nclasses > 1) {
 		recalls(cells, x);
 		PUT(p,
-		    "<h3>Class by class, at IoU %.2f</h3>\n<p class=\"note\">The number is the AP; both axes go from "
+		    "<div><h3>Class by class, at IoU %.2f</h3>\n<p class=\"note\">The number is the AP; both axes go "
+		    "from "
 		    "0 to 1.",
 		    p->report->options.ious[t]);
 		if (shown < p->model->nclasses)
 			PUT(p, " The %zu classes of highest AP.", shown);
-		PUT(p, "</p>\n<div class=\"many%s\">\n", p->model->nclasses <= MANY_CLASSES ? " few" : "");
+		PUT(p, "</p>\n<div class=\"many%s\">\n", few ? " few" : "");
 		for (size_t i = 0; i < shown; i++)
 			put_class_curve(p, classes[i], t, x);
-		put(p, "</div>\n");
+		put(p, "</div></div>\n");
 	}
+	if (few)
+		put(p, "</div>\n");
 	close_section(p);
 }
 
 /* ---- sizes
  * -------------------------------------------------------------------------------------------------------------------
  */
+
+/* A bound as a square where it is one: 32squared, as COCO's are meant. */
+static void put_bound(const struct page *p, double area)
+{
+	double side = sqrt(area);
+
+	if (side == floor(side))
+		PUT(p, "%.0f\xC2\xB2", side);
+	else
+		PUT(p, "%.10g", area);
+}
+
+static void put_area(const struct page *p, const struct frcnn_eval_area *area)
+{
+	bool open = area->high >= 1e9;
+
+	if (area->low > 0) {
+		put(p, open ? "from " : "");
+		put_bound(p, area->low);
+	}
+	if (!open) {
+		put(p, area->low > 0 ? " to " : "up to ");
+		put_bound(p, area->high);
+	} else if (area->low <= 0) {
+		put(p, "any");
+	}
+}
 
 static void put_sizes(const struct page *p)
 {
@@ -847,13 +949,12 @@ static void put_sizes(const struct page *p)
 		double ar = frcnn_render_area(&p->model->metrics, "AR", o->areas[a].name);
 		put(p, "<tr><th scope=\"row\">");
 		put_text(p, o->areas[a].name);
-		if (o->areas[a].high >= 1e9)
-			PUT(p, "</th><td>from %g\xC2\xB2</td>", sqrt(o->areas[a].low));
-		else
-			PUT(p, "</th><td>%g\xC2\xB2 to %g\xC2\xB2</td>", sqrt(o->areas[a].low), sqrt(o->areas[a].high));
+		put(p, "</th><td>");
+		put_area(p, &o->areas[a]);
+		put(p, "</td>");
 		if (matched) {
 			snprintf(name, sizeof(name), "recall.%s", o->areas[a].name);
-			put_bar(p, metric(p, name), "f2");
+			put_bar(p, metric(p, name), "f3");
 			put_cell(p, metric(p, name));
 		}
 		put_bar(p, ap, "f1");
@@ -1011,7 +1112,7 @@ static void put_matrix(const struct page *p, const struct weight *categories, si
 	char scratch[FRCNN_RENDER_NAME];
 
 	PUT(p, "<div style=\"min-width:%.0fpx;max-width:%.0fpx\">", dense ? fmin(chart.width, 760) : chart.width * 0.8,
-	    dense ? fmax(chart.width, 420) : chart.width);
+	    dense ? fmax(chart.width * 1.25, 420) : chart.width);
 	frcnn_chart_begin(&chart, "Confusion matrix: a row for each true class, a column for each predicted one");
 	for (size_t i = 0; i <= count; i++) {
 		frcnn_chart_rule(&chart, (double)i, 0, (double)i, (double)count, "grid");
@@ -1061,12 +1162,13 @@ static void put_confusion(const struct page *p)
 	    p->report->threshold_score, p->report->confusion_iou);
 	if (count - 1 < p->report->nconfusion)
 		PUT(p, " %zu of %zu classes are drawn.", count - 1, p->report->nconfusion);
-	put(p, "</p>\n<div class=\"scroll\">");
+	bool beside = count <= 7;
+	PUT(p, "</p>\n%s<div class=\"scroll\">", beside ? "<div class=\"two\">" : "");
 	put_matrix(p, categories, count);
 	put(p, "</div>\n");
 	size_t confused = frcnn_render_confused(p->report, p->model, top, CONFUSED_LIMIT);
 	if (confused > 0 && p->report->nconfusion > 1) {
-		put(p, "<h3>Most frequent confusions</h3>\n<div class=\"scroll\"><table><thead><tr><th "
+		put(p, "<div><h3>Most frequent confusions</h3>\n<div class=\"scroll\"><table><thead><tr><th "
 		       "scope=\"col\">There</th><th scope=\"col\" class=\"l\">Predicted</th><th scope=\"col\" "
 		       "colspan=\"2\">Count</th></tr></thead><tbody>\n");
 		for (size_t i = 0; i < confused; i++) {
@@ -1079,8 +1181,10 @@ static void put_confusion(const struct page *p)
 			put_count_cell(p, top[i].count);
 			put(p, "</tr>\n");
 		}
-		put(p, "</tbody></table></div>\n");
+		put(p, "</tbody></table></div></div>\n");
 	}
+	if (beside)
+		put(p, "</div>\n");
 	close_section(p);
 	free(categories);
 }
@@ -1149,7 +1253,7 @@ static void put_facts(const struct page *p)
 {
 	const struct frcnn_eval_background *b = &p->model->background;
 
-	put(p, "<h3>False alarms</h3><dl class=\"facts\">");
+	put(p, "<div><h3>False alarms</h3><dl class=\"facts\">");
 	PUT(p, "<dt>False positives an image</dt><dd>%.3f at scores above %g</dd>", b->fp_per_image,
 	    p->report->threshold_score);
 	put(p, "<dt>Images without any object</dt><dd>");
@@ -1158,7 +1262,7 @@ static void put_facts(const struct page *p)
 		PUT(p, ", with %.3f false positives an image", b->fp_per_background_image);
 	put(p, "</dd><dt>Detections of absent classes</dt><dd>");
 	put_count(p, b->absent_detections);
-	put(p, " of classes that have no object here, which AP leaves out of its mean</dd></dl>\n");
+	put(p, ", of classes that have no object here; AP\xE2\x80\x99s mean leaves them out</dd></dl></div>\n");
 }
 
 static void put_thresholds(const struct page *p)
@@ -1172,7 +1276,10 @@ static void put_thresholds(const struct page *p)
 		return;
 	open_section(p, "thresholds", "Score thresholds",
 		     "What is kept and what is lost when detections below a score are dropped, at IoU 0.50.");
+	put(p, "<div class=\"two\">\n");
 	put_sweep(p);
+	put_facts(p);
+	put(p, "</div>\n");
 	PUT(p,
 	    "<h3>Where to cut</h3>\n<div class=\"scroll\"><table><thead><tr><td></td><th scope=\"colgroup\" "
 	    "colspan=\"3\">at score %g</th><th scope=\"colgroup\" colspan=\"4\">highest F1</th>",
@@ -1197,7 +1304,6 @@ static void put_thresholds(const struct page *p)
 				  &c->at_recall);
 	}
 	put(p, "</tbody></table></div>\n");
-	put_facts(p);
 	close_section(p);
 }
 
@@ -1409,7 +1515,7 @@ int frcnn_report_html(const struct frcnn_report *report, struct frcnn_buffer *ou
 	struct frcnn_buffer title = {0};
 
 	if (report->nmodels == 1) {
-		frcnn_buffer_puts(&title, frcnn_render_model(&report->models[0]));
+		frcnn_buffer_puts(&title, short_name(&report->models[0]));
 		frcnn_buffer_puts(&title, ", evaluated");
 	} else {
 		frcnn_buffer_printf(&title, "%zu models, evaluated", report->nmodels);

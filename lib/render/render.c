@@ -23,7 +23,7 @@ int frcnn_report_render(const struct frcnn_report *report, enum frcnn_report_for
 
 const char *frcnn_render_model(const struct frcnn_report_model *model)
 {
-	if (model->model != NULL)
+	if (model->model != NULL && !model->model_shared)
 		return model->model;
 	if (model->path == NULL || strcmp(model->path, "-") == 0)
 		return "standard input";
@@ -81,6 +81,27 @@ double frcnn_render_metric(const struct frcnn_report_metrics *metrics, const cha
 	const struct frcnn_report_metric *metric = frcnn_report_metric_find(metrics, name);
 
 	return metric != NULL ? metric->value : -1;
+}
+
+bool frcnn_render_shows(const struct frcnn_report *report, const char *metric)
+{
+	static const struct {
+		const char *name;
+		unsigned part;
+	} parts[] = {
+	    {"mAP", FRCNN_MEASURE_VOC},           {"voc", FRCNN_MEASURE_VOC},
+	    {"ece", FRCNN_MEASURE_CALIBRATION},   {"mce", FRCNN_MEASURE_CALIBRATION},
+	    {"precision", FRCNN_MEASURE_MATCHES}, {"recall", FRCNN_MEASURE_MATCHES},
+	    {"f1", FRCNN_MEASURE_MATCHES},        {"fp_per_image", FRCNN_MEASURE_MATCHES},
+	};
+
+	if (strncmp(metric, "recall.", 7) == 0)
+		return !(report->hidden & FRCNN_MEASURE_MATCHES);
+	for (size_t i = 0; i < FRCNN_COUNT(parts); i++) {
+		if (strcmp(metric, parts[i].name) == 0)
+			return !(report->hidden & parts[i].part);
+	}
+	return true;
 }
 
 double frcnn_render_area(const struct frcnn_report_metrics *metrics, const char *what, const char *area)
