@@ -426,6 +426,20 @@ int frcnn_validation_record(struct frcnn_validation *v, const struct frcnn_recor
 	return 1;
 }
 
+void frcnn_validation_columns(struct frcnn_validation *v, const struct frcnn_result_columns *columns)
+{
+	for (size_t i = 0; i < columns->count; i++) {
+		v->counts.records += v->seen[columns->image[i]] == 0;
+		v->seen[columns->image[i]] = 1;
+	}
+	v->counts.detections += columns->count;
+}
+
+const struct frcnn_eval_truth *frcnn_validation_truth(const struct frcnn_validation *v)
+{
+	return v->truth;
+}
+
 /* ---- what a repair would give ------------------------------------------------------------------ */
 
 struct effects {
@@ -738,8 +752,8 @@ static void vote(const struct frcnn_eval_truth *truth, const struct sample *s, u
 static int find_shift(struct frcnn_validation *v, struct effects *e, struct frcnn_error *err)
 {
 	static const char *const looks[SHIFTS] = {"", "one too low", "one too high",
-						  "places in the list of categories, counted from 0",
-						  "places in the list of categories, counted from 1"};
+						  "like places in the list of categories, counted from 0",
+						  "like places in the list of categories, counted from 1"};
 	const struct frcnn_eval_truth *truth = v->truth;
 	const struct frcnn_eval_detections *d = e->detections;
 	struct sample sample = {0};

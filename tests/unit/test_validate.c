@@ -344,8 +344,8 @@ Test(validate, shifted_ids)
 	} cases[] = {
 	    {one_too_low, "one too low", 24},
 	    {one_too_high, "one too high", 24},
-	    {from_zero, "places in the list of categories, counted from 0", 24},
-	    {from_one, "places in the list of categories, counted from 1", 24}, /* two of three are right anyway */
+	    {from_zero, "like places in the list of categories, counted from 0", 24},
+	    {from_one, "like places in the list of categories, counted from 1", 24}, /* two of three are right anyway */
 	    {dogs_for_lights, NULL, 0},
 	    {as_is, NULL, 0},
 	};
