@@ -74,6 +74,10 @@ int frcnn_validation_detection(struct frcnn_validation *validation, uint32_t ima
 			       bool has_category_id, int64_t category_id, const double bbox[4], double score,
 			       size_t line, struct frcnn_eval_collector *collector, struct frcnn_error *err);
 
+/* Columns whose images and categories are joined already, all in order; they are counted, not collected. */
+void frcnn_validation_columns(struct frcnn_validation *validation, const struct frcnn_result_columns *columns);
+const struct frcnn_eval_truth *frcnn_validation_truth(const struct frcnn_validation *validation);
+
 /* How many detections (and records) were seen, and left out. */
 struct frcnn_validation_counts {
 	size_t records, detections;             /* seen, those left out included */
