@@ -609,33 +609,24 @@ void frcnn_eval_cells_free(struct frcnn_eval_cells *cells)
 
 /* Walks the chosen values > -1 in [T, R, K] order. */
 struct walk {
-	const struct frcnn_eval_cells *cells;
-	const double *values;
-	int R, iou, category, area, max_dets; /* R 1: recall */
+	const double *at; /* value [t][r][k] of the area and limit */
+	size_t step;      /* from one category to the next */
+	int R;            /* 1: recall */
+	int t_end, k_first, k_end;
 	int t, r, k;
+	size_t K;
 };
 
 static bool walk_next(struct walk *w, double *out)
 {
-	const struct frcnn_eval_cells *c = w->cells;
+	for (; w->t < w->t_end; w->t++, w->r = 0) {
+		for (; w->r < w->R; w->r++, w->k = w->k_first) {
+			const double *row = w->at + ((size_t)w->t * (size_t)w->R + (size_t)w->r) * w->K * w->step;
 
-	for (; w->t < c->T; w->t++, w->r = 0) {
-		if (w->iou >= 0 && w->t != w->iou)
-			continue;
-		for (; w->r < w->R; w->r++, w->k = 0) {
-			while (w->k < c->K) {
-				int k = w->k++;
-				double value = w->values[((((size_t)w->t * (size_t)w->R + (size_t)w->r) * (size_t)c->K +
-							   (size_t)k) *
-							      (size_t)c->A +
-							  (size_t)w->area) *
-							     (size_t)c->M +
-							 (size_t)w->max_dets];
-
-				if ((w->category < 0 || k == w->category) && value > -1) {
-					*out = value;
+			while (w->k < w->k_end) {
+				*out = row[(size_t)w->k++ * w->step];
+				if (*out > -1)
 					return true;
-				}
 			}
 		}
 	}
@@ -669,13 +660,17 @@ static double pairwise(struct walk *w, size_t n)
 
 double frcnn_eval_mean(const struct frcnn_eval_cells *cells, bool recall, int iou, int category, int area, int max_dets)
 {
-	struct walk walk = {.cells = cells,
-			    .values = recall ? cells->recall : cells->precision,
+	size_t step = (size_t)cells->A * (size_t)cells->M;
+	struct walk walk = {.at = (recall ? cells->recall : cells->precision) + (size_t)area * (size_t)cells->M +
+				  (size_t)max_dets,
+			    .step = step,
 			    .R = recall ? 1 : cells->R,
-			    .iou = iou,
-			    .category = category,
-			    .area = area,
-			    .max_dets = max_dets};
+			    .t = iou < 0 ? 0 : iou,
+			    .t_end = iou < 0 ? cells->T : iou + 1,
+			    .k = category < 0 ? 0 : category,
+			    .k_first = category < 0 ? 0 : category,
+			    .k_end = category < 0 ? cells->K : category + 1,
+			    .K = (size_t)cells->K};
 	struct walk counting = walk;
 	size_t n = 0;
 	double value;
