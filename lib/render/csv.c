@@ -98,19 +98,22 @@ static void put_row(const struct row *row, const char *metric, double value)
 
 static void put_metrics(const struct row *row, const struct frcnn_report_metrics *metrics)
 {
-	for (size_t i = 0; i < metrics->count; i++)
-		put_row(row, metrics->items[i].name, metrics->items[i].value);
+	for (size_t i = 0; i < metrics->count; i++) {
+		if (frcnn_render_shows(row->report, metrics->items[i].name))
+			put_row(row, metrics->items[i].name, metrics->items[i].value);
+	}
 }
 
 static void put_model(struct row *row)
 {
 	static const char *const errors[] = {"cls", "loc", "both", "dupe", "bkg", "miss"};
 	const struct frcnn_report_model *model = row->model;
+	bool matched = model->has_matches && !(row->report->hidden & FRCNN_MEASURE_MATCHES);
 	char name[48];
 
 	row->whose = NULL;
 	put_metrics(row, &model->metrics);
-	if (model->has_matches) {
+	if (matched) {
 		put_row(row, "best_threshold", model->best.score);
 		put_row(row, "best_f1", model->best.f1);
 	}
@@ -131,7 +134,7 @@ static void put_model(struct row *row)
 		put_row(row, "gt", (double)row->whose->objects);
 		put_row(row, "detections", (double)row->whose->detections);
 		put_metrics(row, &row->whose->metrics);
-		if (model->has_matches) {
+		if (matched) {
 			put_row(row, "best_threshold", row->whose->best.score);
 			put_row(row, "best_f1", row->whose->best.f1);
 		}

@@ -46,9 +46,12 @@ static void key_text(struct frcnn_json_writer *w, const char *key, const char *t
 		frcnn_json_put_raw(w, "null", 4);
 }
 
-static void put_metrics(struct frcnn_json_writer *w, const struct frcnn_report_metrics *metrics)
+static void put_metrics(struct frcnn_json_writer *w, const struct frcnn_report *report,
+			const struct frcnn_report_metrics *metrics)
 {
 	for (size_t i = 0; i < metrics->count; i++) {
+		if (!frcnn_render_shows(report, metrics->items[i].name))
+			continue;
 		frcnn_json_key(w, metrics->items[i].name);
 		put_number(w, metrics->items[i].value);
 	}
@@ -85,10 +88,10 @@ static void put_classes(struct frcnn_json_writer *w, const struct frcnn_report *
 		key_text(w, "name", c->name);
 		frcnn_json_key(w, "category_id");
 		frcnn_json_put_int64(w, c->category_id);
-		put_metrics(w, &c->metrics);
+		put_metrics(w, report, &c->metrics);
 		key_count(w, "gt", c->objects);
 		key_count(w, "detections", c->detections);
-		if (model->has_matches) {
+		if (model->has_matches && !(report->hidden & FRCNN_MEASURE_MATCHES)) {
 			/* where precision, recall and f1 are not among the metrics */
 			if (frcnn_report_metric_find(&c->metrics, "precision") == NULL)
 				key_number(w, "precision", c->operating.precision);
@@ -231,7 +234,7 @@ static void put_comparison(struct frcnn_json_writer *w, const struct frcnn_repor
 	frcnn_json_begin_array(w);
 	for (size_t i = 0; i < model->ndifferences; i++) {
 		const struct frcnn_report_difference *d = &model->differences[i];
-		if (d->class_level && !report->per_class)
+		if (d->class_level ? !report->per_class : !frcnn_render_shows(report, d->name))
 			continue;
 		frcnn_json_begin_object(w);
 		key_text(w, "name", d->name);
@@ -260,7 +263,7 @@ static void put_model(struct frcnn_json_writer *w, const struct frcnn_report *re
 	frcnn_json_end_array(w);
 	frcnn_json_key(w, "metrics");
 	frcnn_json_begin_object(w);
-	put_metrics(w, &model->metrics);
+	put_metrics(w, report, &model->metrics);
 	frcnn_json_end_object(w);
 	if (report->per_class)
 		put_classes(w, report, model);

@@ -65,6 +65,8 @@ int frcnn_render_junit(const struct frcnn_report *report, struct frcnn_buffer *o
 		if (model->metrics.count > 0) {
 			frcnn_buffer_puts(out, "    <properties>\n");
 			for (size_t i = 0; i < model->metrics.count; i++) {
+				if (!frcnn_render_shows(report, model->metrics.items[i].name))
+					continue;
 				char value[32];
 				value[frcnn_format_double(model->metrics.items[i].value, value)] = '\0';
 				frcnn_buffer_puts(out, "      <property");

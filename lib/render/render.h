@@ -110,6 +110,8 @@ void frcnn_render_gate(const struct frcnn_gate *gate, struct frcnn_buffer *out);
 const char *frcnn_render_verdict(enum frcnn_gate_verdict verdict);
 /* A metric's value, -1 when there is no such metric. */
 double frcnn_render_metric(const struct frcnn_report_metrics *metrics, const char *name);
+/* False for a metric that comes from a part that only the page shows. */
+bool frcnn_render_shows(const struct frcnn_report *report, const char *metric);
 /* AP or AR of an area after the first, under whichever name the report has it. */
 double frcnn_render_area(const struct frcnn_report_metrics *metrics, const char *what, const char *area);
 /* The options are pycocotools' defaults, or its rules were asked for: the 12 numbers are what they are called. */

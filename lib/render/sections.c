@@ -34,12 +34,42 @@ static void heads(struct frcnn_table *table, const char *const *names, size_t co
 #define HEADS(table, ...)                                                                                              \
 	heads(table, (const char *const[]){__VA_ARGS__}, FRCNN_COUNT(((const char *const[]){__VA_ARGS__})))
 
+/* Metrics as columns: how many, their heads, their values in the same order. */
+static size_t shown_count(const struct frcnn_report *report, const struct frcnn_report_metrics *names)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < names->count; i++)
+		count += frcnn_render_shows(report, names->items[i].name);
+	return count;
+}
+
+static void put_names(const struct frcnn_report *report, struct frcnn_table *table,
+		      const struct frcnn_report_metrics *names)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		if (frcnn_render_shows(report, names->items[i].name))
+			frcnn_table_put(table, names->items[i].name);
+	}
+}
+
+static void put_values(const struct frcnn_report *report, struct frcnn_table *table,
+		       const struct frcnn_report_metrics *names, const struct frcnn_report_metrics *values)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		if (frcnn_render_shows(report, names->items[i].name))
+			frcnn_table_value(table, frcnn_render_metric(values, names->items[i].name));
+	}
+}
+
 static bool fill_metrics(const struct frcnn_report *report, const struct frcnn_report_model *model,
 			 struct frcnn_table *table)
 {
 	title(report, model, table, "Metrics");
 	HEADS(table, "metric", "value");
 	for (size_t i = 0; i < model->metrics.count; i++) {
+		if (!frcnn_render_shows(report, model->metrics.items[i].name))
+			continue;
 		frcnn_table_put(table, model->metrics.items[i].name);
 		frcnn_table_value(table, model->metrics.items[i].value);
 	}
@@ -56,19 +86,17 @@ static bool fill_classes(const struct frcnn_report *report, const struct frcnn_r
 	/* the classes have the same metrics in the same order */
 	const struct frcnn_report_metrics *names = &model->classes[0].metrics;
 	title(report, model, table, "Classes");
-	table->columns = 3 + names->count;
+	table->columns = 3 + shown_count(report, names);
 	frcnn_table_put(table, "class");
 	frcnn_table_put(table, "objects");
 	frcnn_table_put(table, "detections");
-	for (size_t i = 0; i < names->count; i++)
-		frcnn_table_put(table, names->items[i].name);
+	put_names(report, table, names);
 	for (size_t k = 0; k < model->nclasses; k++) {
 		const struct frcnn_report_class *c = &model->classes[k];
 		frcnn_table_put(table, frcnn_render_class(c, scratch));
 		frcnn_table_printf(table, "%zu", c->objects);
 		frcnn_table_printf(table, "%zu", c->detections);
-		for (size_t i = 0; i < names->count; i++)
-			frcnn_table_value(table, frcnn_render_metric(&c->metrics, names->items[i].name));
+		put_values(report, table, names, &c->metrics);
 	}
 	return true;
 }
@@ -254,7 +282,8 @@ static bool fill_baseline(const struct frcnn_report *report, const struct frcnn_
 	      report->resamples, model->tied_scores * 100);
 	HEADS(table, "metric", "ours", "baseline", "difference", "interval");
 	for (size_t i = 0; i < model->ndifferences; i++) {
-		if (!model->differences[i].class_level || report->per_class)
+		const struct frcnn_report_difference *d = &model->differences[i];
+		if (d->class_level ? report->per_class : frcnn_render_shows(report, d->name))
 			put_difference(table, &model->differences[i]);
 	}
 	return true;
@@ -292,18 +321,16 @@ bool frcnn_section_models(const struct frcnn_report *report, struct frcnn_table 
 		return false;
 	const struct frcnn_report_metrics *names = &report->models[0].metrics;
 	frcnn_buffer_puts(&table->title, "Models");
-	table->columns = 1 + names->count;
+	table->columns = 1 + shown_count(report, names);
 	frcnn_table_put(table, "model");
-	for (size_t i = 0; i < names->count; i++)
-		frcnn_table_put(table, names->items[i].name);
+	put_names(report, table, names);
 	for (size_t m = 0; m < report->nmodels; m++) {
 		const struct frcnn_report_model *model = &report->models[m];
 		/* two files of one model are told apart by their paths */
 		frcnn_table_put(table, model->path != NULL && strcmp(model->path, "-") != 0
 					   ? model->path
 					   : frcnn_render_model(model));
-		for (size_t i = 0; i < names->count; i++)
-			frcnn_table_value(table, frcnn_render_metric(&model->metrics, names->items[i].name));
+		put_values(report, table, names, &model->metrics);
 	}
 	return true;
 }

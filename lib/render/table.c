@@ -113,7 +113,7 @@ void frcnn_markdown_text(struct frcnn_buffer *out, const char *text)
 				frcnn_buffer_printf(out, "&#%d;", piece[k]);
 				continue;
 			}
-			if (strchr("\\`*_{}[]()#!~", piece[k]) != NULL)
+			if (strchr("\\`*_[]#~", piece[k]) != NULL)
 				frcnn_buffer_putc(out, '\\');
 			frcnn_buffer_putc(out, piece[k]);
 		}
