@@ -518,6 +518,64 @@ static int pass_key(struct frcnn_json *json)
 	return status < 0 ? status : pass_colon(json);
 }
 
+/* A string's end: behind its closing quote. */
+static const char *behind_string(const char *at, const char *end)
+{
+	for (at++; at < end && *at != '"'; at++)
+		at += *at == '\\';
+	return at < end ? at + 1 : end;
+}
+
+/* A value's end in text whose syntax is known to be good: only brackets and quotes matter. */
+static const char *behind_value(const char *at, const char *end)
+{
+	size_t open = 0;
+
+	if (at < end && *at != '{' && *at != '[' && *at != '"') {
+		while (at < end && *at != ',' && *at != ']' && *at != '}' && (unsigned char)*at > ' ')
+			at++;
+		return at;
+	}
+	do {
+		while (at < end && *at != '"' && (*at | 0x20) != '{' && (*at | 0x20) != '}')
+			at++;
+		if (at == end)
+			return end;
+		if (*at == '"') {
+			at = behind_string(at, end);
+			continue;
+		}
+		/* '[' and '{' differ in one bit, and so do ']' and '}' */
+		open = (*at | 0x20) == '{' ? open + 1 : open - 1;
+		at++;
+	} while (open > 0);
+	return at;
+}
+
+/* Decimal numbers one after the other in an array, as long as each is followed by a comma: ends before one that is not,
+ * or is not plain. Polygons are most of a COCO file. */
+static const char *pass_plain_numbers(const char *at, const char *end)
+{
+	for (const char *start = at;; start = at) {
+		at += at < end && *at == '-';
+		if (!is_digit(at, end) || (*at == '0' && is_digit(at + 1, end)))
+			return start;
+		while (is_digit(at, end))
+			at++;
+		if (at < end && *at == '.') {
+			at++;
+			if (!is_digit(at, end))
+				return start;
+			while (is_digit(at, end))
+				at++;
+		}
+		if (at == end || *at != ',')
+			return start;
+		at++;
+		at += at < end && *at == ' ';
+	}
+}
+
 int frcnn_json_skip(struct frcnn_json *json, struct frcnn_span *raw)
 {
 	char closing[MAX_DEPTH]; /* of the containers that the skipped value has open */
@@ -525,8 +583,14 @@ int frcnn_json_skip(struct frcnn_json *json, struct frcnn_span *raw)
 	skip_space(json);
 	const char *from = json->at;
 
+	if (json->checked) {
+		json->at = behind_value(from, json->end);
+		goto out;
+	}
 	for (;;) {
 		/* A value stands here. */
+		if (open > 0 && closing[open - 1] == ']')
+			json->at = pass_plain_numbers(json->at, json->end);
 		char c = next_char(json);
 		if (c == '{' || c == '[') {
 			if (json->depth + open >= MAX_DEPTH)
@@ -555,6 +619,7 @@ int frcnn_json_skip(struct frcnn_json *json, struct frcnn_span *raw)
 		if (closing[open - 1] == '}' && (status = pass_key(json)) < 0)
 			return status;
 	}
+out:
 	if (raw)
 		*raw = (struct frcnn_span){from, (size_t)(json->at - from)};
 	return 0;

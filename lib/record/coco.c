@@ -287,6 +287,7 @@ static int take_array(struct reading *r, const char *text, struct frcnn_span arr
 	if (array.data[0] != '[')
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %s is not an array", r->name, r->line, name);
 	frcnn_json_open(&json, array.data, array.size, &reason);
+	json.checked = true; /* the whole text was passed over to find the array */
 	rc = frcnn_json_enter_array(&json);
 	for (size_t index = 0; rc >= 0 && (rc = frcnn_json_next_element(&json)) > 0; index++) {
 		rc = frcnn_scan_value(&json, &scan);
