@@ -26,10 +26,12 @@ killed=0 failed=0
 
 cp -R "$root/lib" "$root/Makefile" "$work/" && mkdir -p "$work/tests" "$work/bin" && cp -R "$root/tests/unit" "$work/tests/" &&
 	cp -R "$root/bin/cli" "$work/bin/" && mkdir "$work/tests/golden" && cp -R "$root/tests/golden/eval" "$work/tests/golden/" || exit 2
+cp -R "$work/lib" "$work/whole" || exit 2 # the tree itself may change meanwhile
 [ ! -f "$root/config.mk" ] || cp "$root/config.mk" "$work/"
 cd "$work" || exit 2
 
 build() {
+	# shellcheck disable=SC2016 # make expands these
 	"${MAKE:-make}" -s BUILD=build CFLAGS=-O1 SANITIZE= CLI_SRC= LIB_SRC='$(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(EVAL_SRC)' \
 		UNIT_SRC='tests/unit/test_eval_coco.c tests/unit/eval_cases.c tests/unit/refuse.c' build/tests/unit_tests >build.log 2>&1
 }
@@ -55,8 +57,9 @@ mutant() {
 	"  " | *" $1 "* | *" ${1%[a-z]} "*) ;;
 	*) return 0 ;;
 	esac
-	sed -E "$4" "$root/$3" >"$3"
-	if cmp -s "$root/$3" "$3"; then
+	whole=whole/${3#lib/}
+	sed -E "$4" "$whole" >"$3"
+	if cmp -s "$whole" "$3"; then
 		echo "STALE     $1 $2: $3 has no such line"
 		failed=$((failed + 1))
 	elif ! build; then
@@ -70,7 +73,7 @@ mutant() {
 		echo "killed    $1 $2"
 		killed=$((killed + 1))
 	fi
-	cp "$root/$3" "$3"
+	cp "$whole" "$3"
 }
 
 . "$root/tests/mutate/coco.inc"
