@@ -254,6 +254,20 @@ Test(eval_compare, a_resample_is_an_evaluation_of_the_images_it_drew)
 		check_case(number);
 }
 
+/* The first case of the family with enough in it to differ. */
+static void make_large(enum eval_family family, struct eval_case *out)
+{
+	for (int number = (int)family; number < EVAL_CASES; number += EVAL_FAMILIES) {
+		eval_case_make(number, out);
+		if (out->truth.nimages >= 6 && out->truth.nannotations >= 20 && out->ndetections >= 40) {
+			set_options(out);
+			return;
+		}
+		eval_case_free(out);
+	}
+	cr_assert_fail("no case of family %d is large enough", (int)family);
+}
+
 /* Several draws of one seed, and their quantiles: numpy's default. */
 Test(eval_compare, interval_is_quantiles_of_resamples)
 {
@@ -266,8 +280,7 @@ Test(eval_compare, interval_is_quantiles_of_resamples)
 	double samples[RESAMPLES];
 	size_t n;
 
-	eval_case_make(EVAL_CROWDS, &c);
-	set_options(&c);
+	make_large(EVAL_CROWDS, &c);
 	n = 3 + c.truth.ncategories;
 	all = frcnn_calloc(n, sizeof *all);
 	again = frcnn_calloc(n, sizeof *again);
@@ -310,8 +323,7 @@ Test(eval_compare, a_run_equals_itself)
 	struct side ours = {0};
 	struct frcnn_eval_difference *differences;
 
-	eval_case_make(EVAL_TIES, &c);
-	set_options(&c);
+	make_large(EVAL_TIES, &c);
 	differences = frcnn_calloc(3 + c.truth.ncategories, sizeof *differences);
 	cr_assert_eq(frcnn_eval_truth_make(&c.truth, false, &truth, NULL), 0);
 	collect(&c, &truth, false, NULL, NULL, &ours);
@@ -358,8 +370,7 @@ Test(eval_compare, refused_memory_is_said)
 	struct frcnn_error err;
 	bool refused = true;
 
-	eval_case_make(EVAL_AGNOSTIC, &c);
-	set_options(&c);
+	make_large(EVAL_AGNOSTIC, &c);
 	c.options.agnostic = true;
 	differences = frcnn_calloc(3 + c.truth.ncategories, sizeof *differences);
 	cr_assert_eq(frcnn_eval_truth_make(&c.truth, false, &truth, NULL), 0);
@@ -553,4 +564,127 @@ Test(eval_gates, nothing_is_judged_after_trouble)
 	cr_expect_eq(report.results[0].verdict, FRCNN_GATE_NOT_JUDGED);
 	frcnn_gate_free(&gate);
 	frcnn_report_free(&report);
+}
+
+/* ---- measuring ----------------------------------------------------------------------------------------------------
+ */
+
+#define EVERYTHING                                                                                                     \
+	(FRCNN_MEASURE_MATCHES | FRCNN_MEASURE_VOC | FRCNN_MEASURE_TIDE | FRCNN_MEASURE_CONFUSION |                    \
+	 FRCNN_MEASURE_CALIBRATION)
+
+static struct frcnn_report report_on(const struct frcnn_eval_truth *truth, const struct frcnn_eval_options *options)
+{
+	return (struct frcnn_report){.truth = truth,
+				     .options = *options,
+				     .threshold_score = 0.5,
+				     .match_iou = 0.5,
+				     .has_want_precision = true,
+				     .has_want_recall = true,
+				     .want_precision = 0.5,
+				     .want_recall = 0.5,
+				     .voc_iou = 0.5,
+				     .confusion_iou = 0.5,
+				     .tide_foreground_iou = 0.5,
+				     .tide_background_iou = 0.1,
+				     .resamples = 5,
+				     .seed = 1};
+}
+
+static double metric_of(const struct frcnn_report_metrics *metrics, const char *name)
+{
+	const struct frcnn_report_metric *metric = frcnn_report_metric_find(metrics, name);
+
+	cr_assert(metric, "no metric %s", name);
+	return metric->value;
+}
+
+Test(eval_measure, metrics_by_name)
+{
+	static const char *const coco[12] = {"AP",  "AP50", "AP75",  "APs", "APm", "APl",
+					     "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"};
+	struct eval_case c;
+	struct frcnn_eval_options usual;
+	struct frcnn_eval_truth truth;
+	struct frcnn_report report;
+	struct frcnn_report_model *model;
+	struct side ours = {0};
+
+	make_large(EVAL_PLAIN, &c);
+	frcnn_eval_options_init(&usual);
+	cr_assert_eq(frcnn_eval_truth_make(&c.truth, false, &truth, NULL), 0);
+	collect(&c, &truth, false, NULL, NULL, &ours);
+	report = report_on(&truth, &usual);
+	report.models = model = frcnn_calloc(1, sizeof *model);
+	report.nmodels = 1;
+	cr_assert_eq(frcnn_report_measure(&report, &ours.columns, EVERYTHING, NULL, model, NULL), 0);
+	for (int i = 0; i < 12; i++) {
+		cr_expect_str_eq(model->metrics.items[i].name, coco[i]);
+		cr_expect_eq(model->metrics.items[i].value, model->stats[i], "%s", coco[i]);
+	}
+	cr_expect_eq(model->nclasses, truth.ncategories);
+	cr_expect_eq(metric_of(&model->metrics, "mAP"), model->voc.mean);
+	cr_expect_eq(metric_of(&model->metrics, "ece"), model->calibration.ece);
+	cr_expect_eq(metric_of(&model->metrics, "fp_per_image"), model->background.fp_per_image);
+	cr_expect_eq(metric_of(&model->metrics, "f1"), model->operating.f1);
+	cr_expect_null(frcnn_report_metric_find(&model->metrics, "AP55"));
+	for (size_t k = 0; k < model->nclasses; k++) {
+		const struct frcnn_report_class *class = &model->classes[k];
+
+		cr_expect_eq(metric_of(&class->metrics, "AP"), frcnn_eval_mean(&model->cells, false, -1, (int)k, 0, 2));
+		cr_expect_eq(metric_of(&class->metrics, "AP75"),
+			     frcnn_eval_mean(&model->cells, false, 5, (int)k, 0, 2));
+		cr_expect_eq(metric_of(&class->metrics, "ARs"), frcnn_eval_mean(&model->cells, true, -1, (int)k, 1, 2));
+		cr_expect_eq(metric_of(&class->metrics, "voc"), model->voc.ap[k]);
+	}
+	frcnn_eval_detections_free(&ours.columns);
+	frcnn_report_free(&report);
+	frcnn_eval_truth_free(&truth);
+	eval_case_free(&c);
+}
+
+Test(eval_measure, refused_memory_is_said)
+{
+	struct eval_case c;
+	struct frcnn_eval_options usual;
+	struct frcnn_eval_truth truth;
+	struct side ours = {0}, baseline = {0};
+	struct frcnn_gate gate;
+	bool refused = true;
+
+	make_large(EVAL_PLAIN, &c);
+	frcnn_eval_options_init(&usual);
+	cr_assert_eq(frcnn_eval_truth_make(&c.truth, false, &truth, NULL), 0);
+	collect(&c, &truth, false, NULL, NULL, &ours);
+	collect(&c, &truth, true, NULL, NULL, &baseline);
+	cr_assert_eq(frcnn_gate_parse("AP=0", FRCNN_GATE_MAX_DROP, &gate, NULL), 0);
+	for (size_t n = 0; refused; n += 1 + n / 16) {
+		struct frcnn_report report = report_on(&truth, &usual);
+		struct frcnn_error err;
+		int status;
+
+		report.gates = &gate;
+		report.ngates = 1;
+		report.models = frcnn_calloc(1, sizeof *report.models);
+		report.nmodels = 1;
+		report.baseline = frcnn_calloc(1, sizeof *report.baseline);
+		refuse_allocation(n, false);
+		status = frcnn_report_measure(&report, &baseline.columns, EVERYTHING, NULL, report.baseline, &err);
+		if (status == 0)
+			status =
+			    frcnn_report_measure(&report, &ours.columns, EVERYTHING, NULL, &report.models[0], &err);
+		if (status == 0)
+			status = frcnn_report_compare(&report, &ours.columns, &baseline.columns, NULL,
+						      &report.models[0], &err);
+		if (status == 0)
+			status = frcnn_gates_judge(&report, true, &err);
+		refused = refuse_end();
+		cr_assert_eq(status, refused ? FRCNN_ENOMEM : 0, "allocation %zu: %d", n, status);
+		frcnn_report_free(&report);
+	}
+	frcnn_gate_free(&gate);
+	frcnn_eval_detections_free(&ours.columns);
+	frcnn_eval_detections_free(&baseline.columns);
+	frcnn_eval_truth_free(&truth);
+	eval_case_free(&c);
 }
