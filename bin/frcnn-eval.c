@@ -202,10 +202,14 @@ static struct frcnn_opt options[] = {
     {0}};
 
 static const struct frcnn_program program = {
-    "frcnn-eval", "-g PATH [option ...] [detections | -] ...",
-    "Measures detections against ground truth: COCO's numbers as pycocotools has them, and more. Several files are "
-    "several models.",
-    options};
+    .name = "frcnn-eval",
+    .synopsis = "-g PATH [option ...] [detections | -] ...",
+    .summary =
+	"Measures detections against ground truth: COCO's numbers as pycocotools has them, and more. Several files are "
+	"several models.",
+    .options = options,
+    .gates = true,
+};
 
 static bool given(const char *name)
 {
@@ -614,14 +618,23 @@ out:
 /* ---- all of them
  * -------------------------------------------------------------------------------------------------------- */
 
+/* One that cannot be read is trouble; the numbers of the others come all the same. */
 static int measure_baseline(struct frcnn_error *err)
 {
+	int status;
+
 	if (!job.baseline_path)
 		return 0;
 	job.report.baseline = frcnn_calloc(1, sizeof *job.report.baseline);
 	if (!job.report.baseline)
 		return frcnn_fail_nomem(err);
-	return measure_file(job.baseline_path, job.report.baseline, &job.baseline, err);
+	status = measure_file(job.baseline_path, job.report.baseline, &job.baseline, err);
+	if (status < 0 && status != FRCNN_ENOMEM) {
+		note(NULL, FRCNN_NOTICE_ERROR, err->message);
+		frcnn_report_drop_baseline(&job.report);
+		status = 0;
+	}
+	return status;
 }
 
 /* Several files may hold records of one model, say of two thresholds. */

@@ -422,6 +422,14 @@ void frcnn_report_drop_model(struct frcnn_report *report)
 	memset(&report->models[report->nmodels], 0, sizeof *report->models);
 }
 
+void frcnn_report_drop_baseline(struct frcnn_report *report)
+{
+	if (report->baseline)
+		model_free(report->baseline);
+	free(report->baseline);
+	report->baseline = NULL;
+}
+
 void frcnn_report_free(struct frcnn_report *report)
 {
 	if (!report)
@@ -429,9 +437,7 @@ void frcnn_report_free(struct frcnn_report *report)
 	for (size_t m = 0; m < report->nmodels; m++)
 		model_free(&report->models[m]);
 	free(report->models);
-	if (report->baseline)
-		model_free(report->baseline);
-	free(report->baseline);
+	frcnn_report_drop_baseline(report);
 	for (size_t i = 0; i < report->nresults; i++)
 		free(report->results[i].message);
 	free(report->results);

@@ -177,6 +177,7 @@ struct frcnn_report {
 void frcnn_report_free(struct frcnn_report *report);
 /* Takes the last model back, one that could not be measured. */
 void frcnn_report_drop_model(struct frcnn_report *report);
+void frcnn_report_drop_baseline(struct frcnn_report *report);
 
 /* What to make beside the 12 numbers (measure.c). */
 enum {

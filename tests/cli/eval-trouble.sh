@@ -31,6 +31,7 @@ lines err 1
 says err 'frcnn-eval: nosuch.json: no such file or directory'
 runs 2 "$eval" -g gt.json dets.jsonl --baseline nosuch.json
 says err 'frcnn-eval: nosuch.json: no such file or directory'
+same out summary
 runs 2 "$eval" -g dets.json dets.jsonl
 lines err 1
 runs 2 "$eval" -g gt.json dets.jsonl --classes cow
