@@ -103,8 +103,11 @@ static struct frcnn_opt info_options[] = {
      .help = "print the networks too, as the builders made them or (default) folded and fused, as they run"},
     MODEL_OPTIONS};
 static const struct frcnn_program info_program = {
-    "frcnn-model info", "[option ...] FILE ...",
-    "Tells what model files hold: architecture, classes, sizes, thresholds, dtypes, checksum.", info_options};
+    .name = "frcnn-model info",
+    .synopsis = "[option ...] FILE ...",
+    .summary = "Tells what model files hold: architecture, classes, sizes, thresholds, dtypes, checksum.",
+    .options = info_options,
+};
 
 static const char *container_name(const struct frcnn_checkpoint *checkpoint)
 {
@@ -372,8 +375,11 @@ static struct frcnn_opt convert_options[] = {
      .help = "where the weights come from"},
     MODEL_OPTIONS};
 static const struct frcnn_program convert_program = {
-    "frcnn-model convert", "[option ...] -o FILE FILE",
-    "Writes the native form of a model: safetensors with everything in it that tensors cannot say.", convert_options};
+    .name = "frcnn-model convert",
+    .synopsis = "[option ...] -o FILE FILE",
+    .summary = "Writes the native form of a model: safetensors with everything in it that tensors cannot say.",
+    .options = convert_options,
+};
 
 /* {"note": TEXT, "source": {file, container, sha256}, "metadata": other metadata of the source}. A native file's own is
  * kept when no note is given: a change of dtype is no new origin. */
@@ -499,8 +505,11 @@ static int run_convert(int argc, char **argv)
 
 static struct frcnn_opt verify_options[] = {MODEL_OPTIONS};
 static const struct frcnn_program verify_program = {
-    "frcnn-model verify", "[option ...] FILE ...",
-    "Checks model files: container, checksums in it, every tensor's name, shape and values.", verify_options};
+    .name = "frcnn-model verify",
+    .synopsis = "[option ...] FILE ...",
+    .summary = "Checks model files: container, checksums in it, every tensor's name, shape and values.",
+    .options = verify_options,
+};
 
 /* Every number of every floating-point tensor is finite. */
 static int check_values(const struct frcnn_checkpoint *checkpoint, struct frcnn_error *err)
@@ -578,10 +587,12 @@ static const struct {
 
 static struct frcnn_opt options[] = {FRCNN_OPT_COMMON, {0}};
 static const struct frcnn_program program = {
-    "frcnn-model", "info [option ...] FILE ...\nconvert [option ...] -o FILE FILE\nverify [option ...] FILE ...",
-    "Tells what a model file holds (info), converts it to the native form (convert), checks it (verify). Each command "
-    "has a --help of its own.",
-    options};
+    .name = "frcnn-model",
+    .synopsis = "info [option ...] FILE ...\nconvert [option ...] -o FILE FILE\nverify [option ...] FILE ...",
+    .summary = "Tells what a model file holds (info), converts it to the native form (convert), checks it (verify). "
+	       "Each command has a --help of its own.",
+    .options = options,
+};
 
 int main(int argc, char **argv)
 {

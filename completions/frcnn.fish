@@ -21,7 +21,13 @@ function __frcnn_options
         set rest $rest -l (string sub -s 3 -- $fields[1]) -d "$fields[4]"
         test -n "$fields[2]"; and set rest $rest -s (string sub -s 2 -- $fields[2])
         switch "$fields[3]"
-            case '' '[=*'
+            case ''
+            case '[=*'
+                # Its argument is only ever written with "=": a word of its own.
+                set -l typed "string match -q -- '$fields[1]=*' (commandline -ct)"
+                test -n "$condition"; and set typed "$condition; and $typed"
+                set -l values (string split '|' -- (string sub -s 3 -e -1 -- $fields[3]))
+                complete -c $program -f -n $typed -a "$fields[1]="(string join " $fields[1]=" -- $values)
             case '*FILE*' '*JSON*' '*IMAGE*'
                 set rest $rest -r -F
             case '*DIR*'

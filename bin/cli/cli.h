@@ -66,6 +66,7 @@ struct frcnn_program {
 	const char *synopsis; /* what follows the name: "[option ...] [image | folder | -] ..."; '\n' between several */
 	const char *summary;  /* one sentence */
 	struct frcnn_opt *options;
+	bool gates; /* may end with status 1 */
 };
 
 /* Every table ends with FRCNN_OPT_COMMON, then {0}. */

@@ -1,6 +1,7 @@
 /* One table an option: parsing, --help, --version and --list-options all come from it. */
 #include "cli/cli.h"
 #include "cli/private.h"
+#include "kernels/kernels.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -130,17 +131,13 @@ static void print_help(const struct frcnn_program *program)
 			printf("%*s", HELP_COLUMN - column, "");
 		print_wrapped(opt->help, HELP_COLUMN, HELP_COLUMN);
 	}
-	printf("\nExit status: 0 done, 1 a gate failed, 2 trouble.\n");
+	printf("\nExit status: 0 done,%s 2 trouble.\n", program->gates ? " 1 a gate failed," : "");
 }
 
 static void print_version(const struct frcnn_program *program)
 {
 	printf("%.*s %s\n", (int)strcspn(program->name, " "), program->name, frcnn_version());
-#if defined(__x86_64__)
-	printf("kernel sets built: avx512 avx2 c reference\n");
-#else
-	printf("kernel sets built: c reference\n");
-#endif
+	printf("kernel sets built: %s\n", frcnn_kernels_built());
 	printf("kernel sets this machine runs: %s\n", frcnn_cpu_available());
 	printf("CUDA: not built\n");
 }

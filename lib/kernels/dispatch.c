@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-#define FRCNN_X86 1
+#ifdef FRCNN_KERNELS_X86 /* by the Makefile, where it builds them */
 #include <cpuid.h>
 
 static uint64_t saved_state(void)
@@ -46,15 +45,17 @@ static bool always(void)
 	return true;
 }
 
+/* Best first. A machine that runs one runs all behind it; names are those of it and them, and of the reference. */
 static const struct {
 	const struct frcnn_kernels *table;
 	bool (*runs)(void);
+	const char *names;
 } tables[] = {
-#ifdef FRCNN_X86
-    {&frcnn_kernels_avx512, has_avx512},
-    {&frcnn_kernels_avx2, has_avx2},
+#ifdef FRCNN_KERNELS_X86
+    {&frcnn_kernels_avx512, has_avx512, "avx512 avx2 c reference"},
+    {&frcnn_kernels_avx2, has_avx2, "avx2 c reference"},
 #endif
-    {&frcnn_kernels_c, always},
+    {&frcnn_kernels_c, always, "c reference"},
 };
 
 const struct frcnn_kernels *frcnn_kernels_list(int i)
@@ -75,14 +76,16 @@ const struct frcnn_kernels *frcnn_kernels_get(const char *name)
 	return NULL;
 }
 
+const char *frcnn_kernels_built(void)
+{
+	return tables[0].names;
+}
+
 const char *frcnn_cpu_available(void)
 {
-	switch (frcnn_kernels_list(2) ? 3 : frcnn_kernels_list(1) ? 2 : 1) {
-	case 3:
-		return "avx512 avx2 c reference";
-	case 2:
-		return "avx2 c reference";
-	default:
-		return "c reference";
-	}
+	size_t k = 0;
+
+	while (!tables[k].runs())
+		k++;
+	return tables[k].names;
 }

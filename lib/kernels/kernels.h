@@ -65,6 +65,9 @@ struct frcnn_kernels {
 const struct frcnn_kernels *frcnn_kernels_get(const char *name);
 /* Table number i of those this machine can run, best first; NULL at the end. */
 const struct frcnn_kernels *frcnn_kernels_list(int i);
+/* Names of all that was built, best first, separated by blanks, "reference" at the end: frcnn_cpu_available gives those
+ * of them that this machine can run. */
+const char *frcnn_kernels_built(void);
 
 extern const struct frcnn_kernels frcnn_kernels_c;
 extern const struct frcnn_kernels frcnn_kernels_avx2;

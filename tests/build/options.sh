@@ -71,6 +71,19 @@ case_man_pages_have_the_listed_options() {
 	done
 }
 
+# --help and the page agree whether a program has gates, and so may end with status 1.
+case_exit_statuses_are_documented() {
+	for program in $PROGRAMS; do
+		help=no page=no
+		"$bin/$program" --help | grep -q '^Exit status: .* 1 a gate failed' && help=yes
+		sed -n '/^\.Sh EXIT STATUS/,/^\.Sh EXAMPLES/p' "man/$program.1" | grep -q -E '(^| )1( |$)' && page=yes
+		[ "$help" = "$page" ] || {
+			echo "$program: status 1 in --help: $help, in the man page: $page"
+			return 1
+		}
+	done
+}
+
 case_unknown_option_is_one_error() {
 	for program in $PROGRAMS; do
 		status=0
@@ -161,10 +174,11 @@ case_completion_fish() {
 		done | sed 's/	.*//' | sort >"$tmp/found"
 		same "$tmp/expected" "$tmp/found" || return
 	done
-	fish --no-config -c "source completions/frcnn.fish; complete -C 'frcnn-detect --format c'" 2>>"$tmp/err" |
+	fish --no-config -c "source completions/frcnn.fish; complete -C 'frcnn-detect --format c'
+		complete -C 'frcnn-detect --stats='; complete -C 'frcnn-model info --graph=f'" 2>>"$tmp/err" |
 		sed 's/	.*//' >"$tmp/found" || return
 	head -n 20 "$tmp/err"
 	[ ! -s "$tmp/err" ] || return
-	printf 'coco\ncsv\n' >"$tmp/expected"
+	printf 'coco\ncsv\n--stats=json\n--graph=fused\n' >"$tmp/expected"
 	same "$tmp/expected" "$tmp/found"
 }

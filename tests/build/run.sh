@@ -84,6 +84,27 @@ case_every_source_is_listed() {
 	same "$tmp/listed" "$tmp/found"
 }
 
+# As on a machine of another kind, or with a compiler that knows no AVX-512.
+case_links_without_x86_kernels() {
+	kernels=$("$MAKE" -s --no-print-directory list-sources ISA_X86=no | sed -n "s|^\(lib/kernels/.*\)\.c\$|$tmp/plain/\1.o|p")
+	# shellcheck disable=SC2086 # one word an object
+	quiet_make "BUILD=$tmp/plain" ISA_X86=no $kernels || return
+	cat >"$tmp/names.c" <<'C'
+#include "frcnn.h"
+#include "kernels/kernels.h"
+#include <stdio.h>
+int main(void)
+{
+	printf("%s, %s\n", frcnn_kernels_built(), frcnn_cpu_available());
+	return frcnn_kernels_get(NULL) != &frcnn_kernels_c;
+}
+C
+	# shellcheck disable=SC2086
+	$CC ${SANITIZE:+-fsanitize=$SANITIZE} -Ilib -o "$tmp/names" "$tmp/names.c" $kernels -lm || return
+	echo "c reference, c reference" >"$tmp/expected"
+	"$tmp/names" >"$tmp/found" && same "$tmp/expected" "$tmp/found"
+}
+
 # ---- installation ---------------------------------------------------------------
 
 case_install_and_uninstall() {

@@ -285,3 +285,19 @@ Test(kernels, every_table_is_complete_and_found_by_its_name)
 	cr_assert_eq(frcnn_kernels_get(NULL), frcnn_kernels_list(0));
 	cr_assert_null(frcnn_kernels_get("sparc"));
 }
+
+/* What --version and messages say is what the tables hold. */
+Test(kernels, available_names_are_those_of_the_tables)
+{
+	const struct frcnn_kernels *k;
+	const char *built = frcnn_kernels_built(), *available = frcnn_cpu_available();
+	struct frcnn_buffer names = {0};
+
+	for (int i = 0; (k = frcnn_kernels_list(i)); i++)
+		frcnn_buffer_printf(&names, "%s ", k->name);
+	frcnn_buffer_puts(&names, "reference");
+	cr_assert_str_eq(available, names.data);
+	cr_assert(strlen(built) >= strlen(available));
+	cr_assert_str_eq(built + strlen(built) - strlen(available), available);
+	frcnn_buffer_free(&names);
+}
