@@ -6,6 +6,8 @@
  *     writes one line (lower case, no full stop) into *err, which may be NULL.
  *     A function that is given a path names it in that line; a function that is
  *     given bytes does not.
+ *   - What a function makes through *out is NULL, or zeroed, after an error: it
+ *     may be freed all the same. Options are copied, with all that they point at.
  *   - Pixels are 8-bit RGB, interleaved, rows top to bottom without padding.
  *   - Boxes are corners (x1, y1, x2, y2) in pixels of the image as given, float32.
  *   - Nothing here prints, exits, reads the environment or keeps globals.
@@ -49,6 +51,7 @@ FRCNN_API const char *frcnn_version(void);
 
 /* ---- images ---------------------------------------------------------- */
 
+/* Decoded, or made by the caller from pixels of its own. */
 struct frcnn_image {
 	int width, height;
 	uint8_t *rgb;      /* height * width * 3 */
@@ -80,7 +83,7 @@ struct frcnn_model_options {
 	double bn_eps;             /* < 0: own */
 	int min_size, max_size;    /* resize limits in pixels; 0: own */
 	const char *const *labels; /* nlabels names, labels[i] names category id i + 1; NULL: own */
-	size_t nlabels;
+	size_t nlabels;            /* frcnn_model_labels() - 1, background having no name */
 };
 
 FRCNN_API void frcnn_model_options_init(struct frcnn_model_options *options);
@@ -142,7 +145,7 @@ struct frcnn_detections {
 };
 
 FRCNN_API void frcnn_detector_options_init(struct frcnn_detector_options *options);
-/* The model must outlive the detector. */
+/* The model must outlive the detector. options may be NULL. */
 FRCNN_API int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detector_options *options,
 				 struct frcnn_detector **out, struct frcnn_error *err);
 FRCNN_API void frcnn_detector_free(struct frcnn_detector *detector);

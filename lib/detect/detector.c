@@ -98,6 +98,7 @@ int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detec
 	struct frcnn_detector *d;
 	int status;
 
+	*out = NULL;
 	if (!options) {
 		frcnn_detector_options_init(&own);
 		options = &own;

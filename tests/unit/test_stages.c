@@ -273,6 +273,25 @@ ParameterizedTestParameters(stages, detector_matches_torchvision)
 }
 
 /* From the picture to the detections, in the order of descending score. */
+/* A caller may free what an error left. */
+Test(stages, refused_detector_is_null)
+{
+	struct frcnn_detector *detector = (void *)&detector;
+	struct frcnn_detector_options options;
+	struct golden g;
+
+	open_golden(&g, architectures[0]);
+	frcnn_detector_options_init(&options);
+	options.cpu = "sparc";
+	cr_assert_eq(frcnn_detector_new(g.model, &options, &detector, &g.err), FRCNN_EINVAL);
+	cr_assert_null(detector);
+	detector = (void *)&detector;
+	options.device = FRCNN_CUDA;
+	cr_assert_eq(frcnn_detector_new(g.model, &options, &detector, &g.err), FRCNN_EUNSUPPORTED);
+	cr_assert_null(detector);
+	close_golden(&g);
+}
+
 ParameterizedTest(int *number, stages, detector_matches_torchvision)
 {
 	const struct frcnn_tensor *t;
