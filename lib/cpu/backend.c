@@ -27,6 +27,12 @@ struct network {
 	int n; /* of the last run */
 };
 
+/* A graph's activation is a kernel's by number. */
+_Static_assert((int)FRCNN_LINEAR == (int)FRCNN_GEMM_NONE && (int)FRCNN_RELU == (int)FRCNN_GEMM_RELU &&
+		   (int)FRCNN_HARD_SWISH == (int)FRCNN_GEMM_HARD_SWISH &&
+		   (int)FRCNN_HARD_SIGMOID == (int)FRCNN_GEMM_HARD_SIGMOID,
+	       "activations of graph.h and kernels.h differ");
+
 static struct frcnn_conv geometry(const struct network *net, const struct plan *plan, int i)
 {
 	const struct frcnn_node *node = &net->graph->nodes[i];

@@ -29,7 +29,8 @@ int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv
 		    struct frcnn_packed *out, struct frcnn_error *err);
 /* Floats of scratch a worker needs. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
-/* conv->weight and bias are not looked at but packed's. y may not alias x; residual may be y's own memory no more. */
+/* conv->weight and bias are not looked at but packed's. y may alias neither x nor conv->residual: it holds partial sums
+ * until the residual is added. */
 void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 		    const struct frcnn_packed *packed, struct frcnn_pool *pool,
 		    const struct frcnn_worker_memory *scratch, const float *x, float *y);

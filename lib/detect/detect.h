@@ -33,8 +33,7 @@
 #define FRCNN_ROI_SAMPLES  2  /* RoIAlign takes 2 x 2 samples a bin */
 #define FRCNN_MAX_CELL     (FRCNN_MAX_ANCHORS * FRCNN_MAX_ANCHORS)
 
-/* ---- parameters (params.c) ----------------------------------------------------------------------------------------
- */
+/* ---- parameters (params.c) ------------------------------------------------------------------- */
 
 /* The anchors of one cell, in network pixels around the cell's origin. */
 struct frcnn_cell_anchors {
@@ -63,8 +62,7 @@ struct frcnn_detect_params {
  * 1/4, 1/8, 1/16, 1/32 (ResNet) and 1/32, 1/32 (MobileNet), by construction. */
 void frcnn_detect_params_init(const struct frcnn_description *description, struct frcnn_detect_params *params);
 
-/* ---- memory that stays between images (workspace.c) -----------------------------------------------------------------
- */
+/* ---- memory that stays between images (workspace.c) ------------------------------------------ */
 
 /* One growing, 64-byte aligned block; zero-initialise. */
 struct frcnn_scratch {
@@ -97,8 +95,7 @@ struct frcnn_workspace { /* zero-initialise */
 };
 void frcnn_workspace_free(struct frcnn_workspace *workspace);
 
-/* ---- transform (transform.c)
- * ------------------------------------------------------------------------------------------ */
+/* ---- transform (transform.c) ----------------------------------------------------------------- */
 
 /* A picture or a part of one: RGB bytes, rows stride bytes apart. */
 struct frcnn_view {
@@ -124,8 +121,7 @@ int frcnn_transform(struct frcnn_pool *pool, const struct frcnn_view *view, cons
 		    const float mean[3], const float std[3], struct frcnn_workspace *workspace, float *out,
 		    struct frcnn_error *err);
 
-/* ---- anchors (anchors.c)
- * --------------------------------------------------------------------------------------------- */
+/* ---- anchors (anchors.c) --------------------------------------------------------------------- */
 
 /* sizes x ratios (height / width), ratio slowest, corners rounded half to even. */
 void frcnn_cell_anchors(const struct frcnn_anchor_level *level, struct frcnn_cell_anchors *out);
@@ -134,8 +130,7 @@ void frcnn_cell_anchors(const struct frcnn_anchor_level *level, struct frcnn_cel
 void frcnn_grid_anchors(const struct frcnn_cell_anchors *cell, int height, int width, int step_y, int step_x,
 			float *out);
 
-/* ---- boxes (box_coder.c)
- * ----------------------------------------------------------------------------------------------- */
+/* ---- boxes (box_coder.c) --------------------------------------------------------------------- */
 
 extern const float frcnn_rpn_weights[4]; /* 1, 1, 1, 1 */
 extern const float frcnn_box_weights[4]; /* 10, 10, 5, 5 */
@@ -150,8 +145,7 @@ bool frcnn_box_is_large(const float box[4], float min_size);
 /* From an image of one size to another, by float32 ratios of the sides. In place. */
 void frcnn_boxes_scale(float *boxes, size_t count, int from_width, int from_height, int to_width, int to_height);
 
-/* ---- ranking (topk.c)
- * --------------------------------------------------------------------------------------------------- */
+/* ---- ranking (topk.c) ------------------------------------------------------------------------ */
 
 /* A key whose ascending order is descending score, then ascending index. NaN ranks first, as in torch.topk; -0 equals
  * 0. No two keys of different indices are equal. */
@@ -162,8 +156,7 @@ void frcnn_rank_sort(uint64_t *keys, size_t count); /* ascending, in place, no m
  * into keys (room for k) in rank order. Returns how many: min(k, groups * each). */
 size_t frcnn_topk(const float *scores, size_t groups, size_t each, size_t stride, size_t k, uint64_t *keys);
 
-/* ---- non-maximum suppression (nms.c)
- * -------------------------------------------------------------------------------------- */
+/* ---- non-maximum suppression (nms.c) --------------------------------------------------------- */
 
 /* Floats of scratch memory for n boxes. */
 #define FRCNN_NMS_SCRATCH(n) (5 * ((n) + 16))
@@ -177,8 +170,7 @@ int frcnn_nms_by_label(struct frcnn_pool *pool, const float *boxes, const int *l
 		       double threshold, size_t limit, uint8_t *keep, struct frcnn_workspace *workspace,
 		       struct frcnn_error *err);
 
-/* ---- proposals (proposals.c)
- * ------------------------------------------------------------------------------------------------ */
+/* ---- proposals (proposals.c) ----------------------------------------------------------------- */
 
 /* The RPN head's output on one level. Anchor a of cell (y, x): logit at logits[(y * width + x) * logits_stride + a],
  * its four deltas from deltas[(y * width + x) * deltas_stride + 4 * a]. Both may point into one tensor. */
@@ -200,8 +192,7 @@ int frcnn_propose_boxes(struct frcnn_pool *pool, const struct frcnn_rpn_level *l
 			const struct frcnn_detect_params *params, const struct frcnn_transform_size *size,
 			struct frcnn_workspace *workspace, struct frcnn_proposals *out, struct frcnn_error *err);
 
-/* ---- RoI features (roi_align.c, roi_pool.c)
- * ----------------------------------------------------------------------------------- */
+/* ---- RoI features (roi_align.c, roi_pool.c) -------------------------------------------------- */
 
 struct frcnn_feature {
 	const float *data; /* (height, width, channels) */
@@ -223,8 +214,7 @@ int frcnn_roi_pool(struct frcnn_pool *pool, const struct frcnn_feature *features
 		   const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
 		   struct frcnn_error *err);
 
-/* ---- post-processing (postprocess.c)
- * --------------------------------------------------------------------------------------------- */
+/* ---- post-processing (postprocess.c) --------------------------------------------------------- */
 
 /* The box head's output for count RoIs: logits (count, nlabels) and deltas (count, nlabels, 4), rows stride floats
  * apart. */
@@ -241,8 +231,7 @@ int frcnn_postprocess(struct frcnn_pool *pool, const struct frcnn_head_output *h
 		      int image_width, int image_height, struct frcnn_workspace *workspace,
 		      struct frcnn_detection **items, size_t *nitems, struct frcnn_error *err);
 
-/* ---- slices (slices.c)
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- slices (slices.c) ----------------------------------------------------------------------- */
 
 #define FRCNN_INNER_LEFT   1u
 #define FRCNN_INNER_TOP    2u

@@ -120,8 +120,7 @@ int frcnn_build_fpn(struct frcnn_builder *b, const int *stages, int nstages, int
 void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevels, int *outputs);
 int frcnn_build_box_head(struct frcnn_builder *b, int x, int roi_size);
 
-/* ---- passes
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 /* Batch norm into the convolution before it. (fold.c) */
 void frcnn_graph_fold(struct frcnn_graph *graph);

@@ -19,8 +19,7 @@ void *frcnn_arena_alloc(struct frcnn_arena *arena, size_t count, size_t size);
 char *frcnn_arena_strndup(struct frcnn_arena *arena, const char *text, size_t size);
 void frcnn_arena_free(struct frcnn_arena *arena);
 
-/* ---- ZIP archives (zip.c) -----------------------------------------------------------------------------------------
- */
+/* ---- ZIP archives (zip.c) -------------------------------------------------------------------- */
 
 struct frcnn_zip_entry {
 	struct frcnn_span name;
@@ -107,8 +106,7 @@ int frcnn_pickle_load(const uint8_t *bytes, size_t size, struct frcnn_arena *are
 struct frcnn_value *frcnn_value_get(const struct frcnn_value *dict, const char *key, size_t size);
 bool frcnn_value_is_text(const struct frcnn_value *value, const char *text);
 
-/* ---- from pickled objects to tensors -------------------------------------------------------------------------------
- */
+/* ---- from pickled objects to tensors --------------------------------------------------------- */
 
 struct frcnn_named_tensor {
 	struct frcnn_span name;

@@ -52,8 +52,8 @@ struct frcnn_checkpoint {
 	void *state;      /* private: mapping, arena */
 };
 
-/* weights_key NULL: wrappers are looked through and prefixes taken off (../design: model, state_dict,
- * model_state_dict, net, nested; model wins over ema with a note). Checks each tensor against its storage, CRCs of a
+/* weights_key NULL: wrappers are looked through and prefixes taken off (model, state_dict, model_state_dict, net,
+ * nested; model wins over ema with a note). Checks each tensor against its storage, CRCs of a
  * zip, overlaps and holes of safetensors. Errors name the path and the tensor. */
 int frcnn_checkpoint_open(const char *path, const char *weights_key, struct frcnn_checkpoint *out,
 			  struct frcnn_error *err);
@@ -69,6 +69,8 @@ int frcnn_tensor_to_float(const struct frcnn_tensor *tensor, float *out, struct 
 
 /* ---- the description: what tensors cannot say (describe.c, metadata.c) ------------------------------------------ */
 
+/* A new one is told by its tensors and given its defaults in describe.c, built by a file of its own in graph/ (called
+ * from detector_graphs.c), and has its RoI scales in detect/params.c. */
 enum frcnn_body { FRCNN_BODY_RESNET, FRCNN_BODY_MOBILENET_V3_LARGE };
 
 #define FRCNN_MAX_LEVELS  8
@@ -128,7 +130,7 @@ int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, s
 int frcnn_describe_labels(struct frcnn_description *description, const char *const *names, const int64_t *categories,
 			  size_t count, struct frcnn_error *err);
 
-/* JSON text for __metadata__.frcnn (records.md), without model digest. */
+/* JSON text for __metadata__.frcnn, without model digest: the native form of frcnn-models(5). */
 int frcnn_metadata_write(const struct frcnn_description *description, struct frcnn_buffer *out,
 			 struct frcnn_error *err);
 
@@ -138,12 +140,11 @@ struct frcnn_model {
 	struct frcnn_description description;
 };
 
-/* ---- writing (safetensors_write.c) ---------------------------------------------------------------------------------
- */
+/* ---- writing (safetensors_write.c) ----------------------------------------------------------- */
 
 /* Writes the native form atomically: the tensors under their names, floating ones as dtype (FRCNN_F32 or FRCNN_F16;
- * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. FRCNN_F64 is for arrays that
- * are no weights: float64 tensors, written as they are, whatever their values. */
+ * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. FRCNN_F64 is for arrays
+ * that are no weights: float64 tensors, written as they are, whatever their values. */
 int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
 			    const char *metadata, struct frcnn_error *err);
 

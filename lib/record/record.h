@@ -69,11 +69,7 @@ int frcnn_record_put(struct frcnn_record_writer *writer, struct frcnn_buffer *ou
 		     struct frcnn_error *err);
 int frcnn_record_end(struct frcnn_record_writer *writer, struct frcnn_buffer *out, struct frcnn_error *err);
 
-/* The image_id that a file name carries: its stem (base name without the last suffix) is all ASCII digits and fits
- * int64 ("val/000000000139.jpg": 139). False: none. */
-bool frcnn_record_stem_id(const char *file_name, int64_t *id);
-
-/* ---- reading (read.c, item.c, sniff.c) -------------------------------------------------------------------------- */
+/* ---- reading (read.c, value.c, sniff.c) ------------------------------------------------------------------------- */
 
 /* Told apart by content. */
 enum frcnn_record_form {
@@ -195,8 +191,7 @@ void frcnn_ground_truth_free(struct frcnn_ground_truth *truth);
 /* Name of a category id, or NULL. */
 const char *frcnn_ground_truth_category(const struct frcnn_ground_truth *truth, int64_t category_id);
 
-/* ---- ground truth in any form (truth.c) ---------------------------------------------------------------------------
- */
+/* ---- ground truth in any form (truth.c) ------------------------------------------------------ */
 
 struct frcnn_ground_truth_options {
 	bool images_only;
@@ -264,8 +259,11 @@ int frcnn_yolo_parse(const void *text, size_t size, const char *name, size_t ncl
 		     const struct frcnn_notices *notices, struct frcnn_yolo *out, struct frcnn_error *err);
 void frcnn_yolo_free(struct frcnn_yolo *yolo);
 
-/* ---- which image a record is about (join.c) ------------------------------------------------------------------------
- */
+/* ---- which image a record is about (join.c) -------------------------------------------------- */
+
+/* The image_id that a file name carries: its stem (base name without the last suffix) is all ASCII digits and fits
+ * int64 ("val/000000000139.jpg": 139). False: none. */
+bool frcnn_record_stem_id(const char *file_name, int64_t *id);
 
 struct frcnn_join;
 
@@ -279,8 +277,7 @@ void frcnn_join_free(struct frcnn_join *join);
 int frcnn_join_find(const struct frcnn_join *join, const char *file_name, bool has_image_id, int64_t image_id,
 		    size_t *image, struct frcnn_error *err);
 
-/* ---- label files (labels.c)
- * ------------------------------------------------------------------------------------------ */
+/* ---- label files (labels.c) ------------------------------------------------------------------ */
 
 /* Line i (from 1) names label i: names[i - 1]. */
 struct frcnn_labels {
@@ -293,8 +290,7 @@ int frcnn_labels_parse(const void *text, size_t size, struct frcnn_labels *out, 
 int frcnn_labels_read(const char *path, struct frcnn_labels *out, struct frcnn_error *err); /* messages name path */
 void frcnn_labels_free(struct frcnn_labels *labels);
 
-/* ---- COCO results as columns (results.c) --------------------------------------------------------------------------
- */
+/* ---- COCO results as columns (results.c) ----------------------------------------------------- */
 
 struct frcnn_id_map;
 
@@ -306,16 +302,15 @@ struct frcnn_result_columns {
 	double *score;
 };
 void frcnn_result_columns_free(struct frcnn_result_columns *columns);
-/* Reads a regular file of size bytes, one COCO results array, on the pool's threads, a piece of it a task (bytes; 0: the
- * default; the result does not depend on it). 1: done, each element in order; 0: it is not the plain form, or something
- * in it is not in order: nothing was taken, use frcnn_records_open_*, whose messages say what; < 0: FRCNN_ENOMEM. The
- * maps turn ids into indices; an id they lack is not in order. */
+/* Reads a regular file of size bytes, one COCO results array, on the pool's threads, a piece of it a task (bytes; 0:
+ * the default; the result does not depend on it). 1: done, each element in order; 0: it is not the plain form, or
+ * something in it is not in order: nothing was taken, use frcnn_records_open_*, whose messages say what; < 0:
+ * FRCNN_ENOMEM. The maps turn ids into indices; an id they lack is not in order. */
 int frcnn_results_read(int fd, uint64_t size, const struct frcnn_id_map *images, const struct frcnn_id_map *categories,
 		       struct frcnn_pool *pool, size_t piece, struct frcnn_result_columns *out,
 		       struct frcnn_error *err);
 
-/* ---- private to this folder ---------------------------------------------------------------------------------------
- */
+/* ---- private to this folder ------------------------------------------------------------------ */
 
 /* What a ground truth needs once its columns stand: annotations by image, categories by id (coco.c). FRCNN_ENOMEM. */
 int frcnn_ground_truth_index(struct frcnn_ground_truth *truth);
