@@ -1,7 +1,7 @@
 #!/bin/sh
 # From a JPEG to its record, beside torchvision in the same run: same weights, same picture, same threads, in turn.
 # Prints medians of the steady state, the ratio, and peak memory; fails when frcnn-detect is the slower one or takes
-# more than 1 GB.
+# more than 1 GiB.
 #
 # Needs FRCNN_DATA (a ResNet-50-FPN checkpoint and pictures of 640x480); PYTHON names an interpreter that has torch and
 # torchvision, default python3. What is missing is said and left out.
@@ -61,15 +61,15 @@ done
 ours=$(median <"$work/ours")
 ours_mb=$(median <"$work/ours.mb")
 printf 'ResNet-50-FPN, 640x480 at 800x1066, %s threads, %s rounds of %s images in turn, medians\n' "$threads" "$rounds" "$images"
-printf '%-14s %8.3f s/image %8.0f MB peak\n' frcnn-detect "$ours" "$ours_mb"
+printf '%-14s %8.3f s/image %8.0f MiB peak\n' frcnn-detect "$ours" "$ours_mb"
 status=0
 if [ "$peer" = yes ]; then
 	theirs=$(median <"$work/peer")
-	printf '%-14s %8.3f s/image %8.0f MB peak\n' torchvision "$theirs" "$(median <"$work/peer.mb")"
+	printf '%-14s %8.3f s/image %8.0f MiB peak\n' torchvision "$theirs" "$(median <"$work/peer.mb")"
 	awk -v a="$theirs" -v b="$ours" 'BEGIN { printf "torchvision / frcnn-detect: %.2f\n", a / b; exit !(a >= b) }' || status=1
 else
 	echo "torchvision: not installed for $python, left out"
 fi
 awk -v mb="$ours_mb" 'BEGIN { exit !(mb < 1024) }' || status=1
-[ "$status" -eq 0 ] || echo "detect: slower than the peer, or more than 1024 MB"
+[ "$status" -eq 0 ] || echo "detect: slower than the peer, or more than 1024 MiB"
 exit "$status"
