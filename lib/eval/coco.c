@@ -34,16 +34,25 @@ void frcnn_eval_options_init(struct frcnn_eval_options *o)
 
 /* ---- one category ------------------------------------------------------------------ */
 
+#define NOBODY  UINT32_MAX
+#define SEVERAL (UINT32_MAX - 1)
+
+/* Which object of its image a detection reaches at the lowest threshold, and at which ones (one bit each). */
+struct reach {
+	uint32_t object, at;
+};
+
 /* A worker's memory, for the largest category; true positives a threshold hold at most that many entries. */
 struct worker {
-	double *iou;        /* detections x objects of one image */
-	uint32_t *object;   /* objects of one image in matching order */
-	uint32_t *taken;    /* one bit a threshold: this object is matched */
-	uint8_t *ignored;   /* objects of one image, of this area */
-	uint32_t *matched;  /* one bit a threshold, a detection */
-	uint32_t *left_out; /* the same: matched to an ignored object, or unmatched and out of the area */
-	uint32_t *rank;     /* of a detection within its image */
-	uint32_t *order;    /* detections by score */
+	double *iou;         /* detections x objects of one image */
+	struct reach *reach; /* detections of one image */
+	uint32_t *object;    /* objects of one image in matching order */
+	uint32_t *taken;     /* one bit a threshold: this object is matched */
+	uint8_t *ignored;    /* objects of one image, of this area */
+	uint32_t *matched;   /* one bit a threshold, a detection */
+	uint32_t *left_out;  /* the same: matched to an ignored object, or unmatched and out of the area */
+	uint32_t *rank;      /* of a detection within its image */
+	uint32_t *order;     /* detections by score */
 	uint32_t *spare;
 	uint32_t *hit[FRCNN_EVAL_MAX_IOUS];   /* place in the order of each true positive */
 	uint32_t *wrong[FRCNN_EVAL_MAX_IOUS]; /* false positives before it */
@@ -63,15 +72,65 @@ struct cell {
 	size_t d_first, d_last, g_first, g_last;
 };
 
-static bool any_overlap(const double *iou, size_t n, double least)
+/* Where matching at threshold t starts. */
+static double start_of(const struct frcnn_eval_options *o, int t)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!(iou[i] < least))
-			return true;
-	return false;
+	return o->ious[t] < 1 - 1e-10 ? o->ious[t] : 1 - 1e-10;
 }
 
-/* pycocotools' evaluateImg. w->iou holds the IoUs of this cell, [detection][object]. */
+/* IoUs of one cell, and what each detection reaches; false when nothing can match. */
+static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell cell)
+{
+	const struct frcnn_eval_truth *truth = job->truth;
+	const struct frcnn_eval_options *o = job->options;
+	double *iou = w->iou;
+	bool any = false;
+
+	for (size_t d = cell.d_first; d < cell.d_last; d++) {
+		struct reach reach = {NOBODY, 0};
+
+		for (size_t g = cell.g_first; g < cell.g_last; g++, iou++) {
+			*iou = frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g] == 1);
+			if (!(*iou < job->least))
+				reach.object = reach.object == NOBODY ? (uint32_t)(g - cell.g_first) : SEVERAL;
+		}
+		any = any || reach.object != NOBODY;
+		if (reach.object < SEVERAL)
+			for (int t = 0; t < o->nious; t++)
+				reach.at |= (uint32_t) !(
+						iou[(ptrdiff_t)reach.object - (ptrdiff_t)(cell.g_last - cell.g_first)] <
+						start_of(o, t))
+					    << t;
+		w->reach[d - cell.d_first] = reach;
+	}
+	return any;
+}
+
+/* pycocotools' loops at one threshold: the object of this detection, or NOBODY. w->object holds count objects in order
+ * of matching. */
+static uint32_t match_one(const struct coco_job *job, const struct worker *w, struct cell cell, const double *iou,
+			  int t)
+{
+	size_t objects = cell.g_last - cell.g_first;
+	double best = start_of(job->options, t);
+	uint32_t m = NOBODY;
+
+	for (size_t i = 0; i < objects; i++) {
+		uint32_t g = w->object[i];
+
+		if ((w->taken[g] >> t & 1) && !job->truth->crowd[cell.g_first + g])
+			continue;
+		if (m != NOBODY && !w->ignored[m] && w->ignored[g])
+			break;
+		if (iou[g] < best)
+			continue;
+		best = iou[g];
+		m = g;
+	}
+	return m;
+}
+
+/* pycocotools' evaluateImg, all thresholds at once where a detection reaches one object alone. */
 static void match_cell(const struct coco_job *job, struct worker *w, struct cell cell,
 		       const struct frcnn_eval_area *area, uint32_t *matches, uint32_t *leaves_out)
 {
@@ -80,67 +139,47 @@ static void match_cell(const struct coco_job *job, struct worker *w, struct cell
 	size_t objects = cell.g_last - cell.g_first, n = 0;
 	uint32_t every = o->nious == 32 ? UINT32_MAX : (1u << o->nious) - 1;
 
-	/* Objects that count come first, ignored ones after them. */
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t g = 0; g < objects; g++) {
-			size_t at = cell.g_first + g;
-			bool ignored = truth->crowd[at] || truth->area[at] < area->low || truth->area[at] > area->high;
+	for (size_t g = 0; g < objects; g++) {
+		size_t at = cell.g_first + g;
 
-			if (ignored == pass) {
-				w->object[n] = (uint32_t)g;
-				w->taken[n] = 0;
-				w->ignored[n++] = ignored;
-			}
-		}
+		w->taken[g] = 0;
+		w->ignored[g] = truth->crowd[at] || truth->area[at] < area->low || truth->area[at] > area->high;
+		if (!w->ignored[g])
+			w->object[n++] = (uint32_t)g;
 	}
+	/* Ignored objects come after those that count. */
+	for (size_t g = 0; g < objects; g++)
+		if (w->ignored[g])
+			w->object[n++] = (uint32_t)g;
 	for (size_t d = cell.d_first; d < cell.d_last; d++) {
 		const double *box = job->detections->bbox + d * 4, *iou = w->iou + (d - cell.d_first) * objects;
+		struct reach reach = w->reach[d - cell.d_first];
 		double size = box[2] * box[3];
-		bool outside = size < area->low || size > area->high;
 		uint32_t matched = 0, left_out = 0;
 
-		for (int t = 0; t < o->nious && any_overlap(iou, objects, job->least); t++) {
-			double best = o->ious[t] < 1 - 1e-10 ? o->ious[t] : 1 - 1e-10;
-			size_t m = SIZE_MAX;
+		for (int t = 0; t < o->nious && reach.object != NOBODY; t++) {
+			uint32_t m = reach.object, at = 1u << t;
 
-			for (size_t g = 0; g < objects; g++) {
-				if ((w->taken[g] >> t & 1) && !truth->crowd[cell.g_first + w->object[g]])
-					continue;
-				if (m != SIZE_MAX && !w->ignored[m] && w->ignored[g])
-					break;
-				if (iou[w->object[g]] < best)
-					continue;
-				best = iou[w->object[g]];
-				m = g;
+			if (m == SEVERAL) {
+				m = match_one(job, w, cell, iou, t);
+			} else {
+				at = reach.at & (truth->crowd[cell.g_first + m] ? every : ~w->taken[m]);
+				t = o->nious;
 			}
-			if (m == SIZE_MAX)
+			if (m == NOBODY)
 				continue;
-			w->taken[m] |= 1u << t;
+			w->taken[m] |= at;
 			if (w->ignored[m])
-				left_out |= 1u << t;
+				left_out |= at;
 			/* There a match is the object's id, and 0 says that there is none. */
-			if (!o->pycocotools || truth->id[cell.g_first + w->object[m]] != 0)
-				matched |= 1u << t;
+			if (!o->pycocotools || truth->id[cell.g_first + m] != 0)
+				matched |= at;
 		}
-		if (outside)
+		if (size < area->low || size > area->high)
 			left_out |= every & ~matched;
 		matches[d - cell.d_first] = matched;
 		leaves_out[d - cell.d_first] = left_out;
 	}
-}
-
-/* IoUs of one cell; false when none reaches the lowest threshold, so that nothing can match. */
-static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell cell)
-{
-	const struct frcnn_eval_truth *truth = job->truth;
-	size_t objects = cell.g_last - cell.g_first;
-	double *iou = w->iou;
-
-	for (size_t d = cell.d_first; d < cell.d_last; d++)
-		for (size_t g = cell.g_first; g < cell.g_last; g++)
-			*iou++ =
-			    frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g] == 1);
-	return any_overlap(w->iou, objects * (cell.d_last - cell.d_first), job->least);
 }
 
 /* Nothing matches: a detection counts as false unless its own area is out of the range. */
@@ -345,12 +384,12 @@ static void category_task(void *context, size_t index, int worker)
 /* The most detections (up to limit), objects, and products of both that one image and category has; the most
  * detections of a category. */
 struct extent {
-	size_t objects, products, category;
+	size_t objects, detections, products, category;
 };
 
 static struct extent measure(const struct coco_job *job, size_t limit)
 {
-	struct extent e = {0, 0, 0};
+	struct extent e = {0};
 
 	for (int i = 0; i < job->cells->K; i++) {
 		size_t k = job->cells->category[i], d = job->detections->category_first[k];
@@ -360,8 +399,11 @@ static struct extent measure(const struct coco_job *job, size_t limit)
 		if (n > e.category)
 			e.category = n;
 		while (next_cell(job, k, &d, &g, (uint32_t)limit, &cell, &end)) {
-			size_t objects = cell.g_last - cell.g_first, products = objects * (cell.d_last - cell.d_first);
+			size_t objects = cell.g_last - cell.g_first, found = cell.d_last - cell.d_first;
+			size_t products = objects * found;
 
+			if (found > e.detections)
+				e.detections = found;
 			if (objects > e.objects)
 				e.objects = objects;
 			if (products > e.products)
@@ -377,6 +419,7 @@ static void free_workers(struct worker *workers, int count)
 		struct worker *w = &workers[i];
 
 		free(w->iou);
+		free(w->reach);
 		free(w->object);
 		free(w->taken);
 		free(w->ignored);
@@ -420,6 +463,7 @@ static struct worker *make_workers(const struct coco_job *job, int count)
 		bool whole;
 
 		w->iou = frcnn_calloc(e.products, sizeof *w->iou);
+		w->reach = frcnn_calloc(e.detections, sizeof *w->reach);
 		w->object = frcnn_calloc(e.objects, sizeof *w->object);
 		w->taken = frcnn_calloc(e.objects, sizeof *w->taken);
 		w->ignored = frcnn_calloc(e.objects, sizeof *w->ignored);
@@ -428,8 +472,8 @@ static struct worker *make_workers(const struct coco_job *job, int count)
 		w->rank = frcnn_calloc(e.category, sizeof *w->rank);
 		w->order = frcnn_calloc(e.category, sizeof *w->order);
 		w->spare = frcnn_calloc(e.category, sizeof *w->spare);
-		whole = w->iou && w->object && w->taken && w->ignored && w->matched && w->left_out && w->rank &&
-			w->order && w->spare;
+		whole = w->iou && w->reach && w->object && w->taken && w->ignored && w->matched && w->left_out &&
+			w->rank && w->order && w->spare;
 		for (int t = 0; t < job->options->nious; t++) {
 			w->hit[t] = frcnn_calloc(hits, sizeof **w->hit);
 			w->wrong[t] = frcnn_calloc(hits, sizeof **w->wrong);

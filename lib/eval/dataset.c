@@ -427,15 +427,26 @@ void frcnn_eval_detections_free(struct frcnn_eval_detections *detections)
 	memset(detections, 0, sizeof *detections);
 }
 
+/* fmin and fmax, which drop a NaN, without a call. */
+static inline double least(double a, double b)
+{
+	return b < a || a != a ? b : a;
+}
+
+static inline double most(double a, double b)
+{
+	return b > a || a != a ? b : a;
+}
+
 double frcnn_eval_iou(const double d[4], const double g[4], bool crowd)
 {
 	double w, h, i, u, da = d[2] * d[3], ga = g[2] * g[3];
 
-	/* fmin and fmax drop a NaN, and a NaN width is not <= 0: as in pycocotools. */
-	w = fmin(d[2] + d[0], g[2] + g[0]) - fmax(d[0], g[0]);
+	/* A NaN width is not <= 0: as in pycocotools. */
+	w = least(d[2] + d[0], g[2] + g[0]) - most(d[0], g[0]);
 	if (w <= 0)
 		return 0;
-	h = fmin(d[3] + d[1], g[3] + g[1]) - fmax(d[1], g[1]);
+	h = least(d[3] + d[1], g[3] + g[1]) - most(d[1], g[1]);
 	if (h <= 0)
 		return 0;
 	i = w * h;
