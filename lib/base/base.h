@@ -129,6 +129,8 @@ size_t frcnn_utf8_length(const char *text, size_t size);
  * backslash that stands before x and two hex digits becomes \x5C. unescape undoes it. */
 void frcnn_escape_bytes(struct frcnn_buffer *out, const char *bytes, size_t size);
 void frcnn_unescape_bytes(struct frcnn_buffer *out, const char *text, size_t size);
+/* UTF-8 that is neither empty nor holds a control character (C0, DEL, C1). */
+bool frcnn_is_line(const char *text, size_t size);
 /* For messages: control characters and bytes that are not UTF-8 as \xNN. */
 void frcnn_printable(struct frcnn_buffer *out, const char *bytes, size_t size);
 /* The same for the first character (size > 0): returns how many bytes it takes, *length how many were written. */

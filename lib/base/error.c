@@ -49,5 +49,7 @@ int frcnn_fail_errno(struct frcnn_error *err, const char *path, int code)
 	const char *reason = strerror(code);
 	/* "No such file" begins a sentence; "RPC struct is bad" does not. */
 	bool sentence = reason[0] >= 'A' && reason[0] <= 'Z' && reason[1] >= 'a' && reason[1] <= 'z';
-	return frcnn_fail(err, FRCNN_EIO, "%s: %c%s", path, sentence ? reason[0] - 'A' + 'a' : reason[0], reason + 1);
+	/* An empty name is shown as one: nothing before the colon would be a riddle. */
+	return frcnn_fail(err, FRCNN_EIO, "%s: %c%s", *path ? path : "\"\"",
+			  sentence ? reason[0] - 'A' + 'a' : reason[0], reason + 1);
 }

@@ -102,6 +102,8 @@ static int open_part(const char *part, struct frcnn_error *err)
 {
 	for (;;) {
 		int fd = open(part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+		if (fd < 0 && errno == ELOOP)
+			return frcnn_fail(err, FRCNN_EIO, "%s: not a regular file", part);
 		if (fd < 0)
 			return frcnn_fail_errno(err, part, errno);
 		struct stat ours, named;

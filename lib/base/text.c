@@ -89,12 +89,29 @@ void frcnn_unescape_bytes(struct frcnn_buffer *out, const char *text, size_t siz
 	}
 }
 
+/* C0, DEL and C1, which terminals take for commands. */
+static bool is_control(const unsigned char *s, size_t length)
+{
+	return s[0] < 0x20 || s[0] == 0x7f || (length == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+bool frcnn_is_line(const char *text, size_t size)
+{
+	if (size == 0)
+		return false;
+	for (size_t i = 0, n; i < size; i += n) {
+		n = frcnn_utf8_length(text + i, size - i);
+		if (n == 0 || is_control((const unsigned char *)text + i, n))
+			return false;
+	}
+	return true;
+}
+
 size_t frcnn_printable_one(const char *bytes, size_t size, char out[FRCNN_PRINTABLE_MAX], size_t *length)
 {
 	const unsigned char *s = (const unsigned char *)bytes;
 	size_t n = frcnn_utf8_length(bytes, size);
-	bool control = s[0] < 0x20 || s[0] == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
-	if (n > 0 && !control) {
+	if (n > 0 && !is_control(s, n)) {
 		memcpy(out, bytes, n);
 		*length = n;
 		return n;

@@ -88,7 +88,7 @@ Test(files, refusals_name_the_path)
 	check_no_file("sub", 0, FRCNN_EIO, "sub: is a directory");
 	check_no_file("six/x", 0, FRCNN_EIO, "six/x: not a directory");
 	check_no_file("six", 5, FRCNN_ELIMIT, "six: larger than 5 bytes");
-	check_no_file("", 0, FRCNN_EIO, ": no such file or directory");
+	check_no_file("", 0, FRCNN_EIO, "\"\": no such file or directory");
 	check_no_file("new\nline", 0, FRCNN_EIO, "new\\x0Aline: no such file or directory");
 }
 
@@ -263,6 +263,7 @@ Test(files, outputs_that_cannot_be)
 	write_file("victim", "precious");
 	cr_assert_eq(symlink("victim", "out.part"), 0);
 	cr_assert_eq(frcnn_output_open("out", &out, &err), FRCNN_EIO);
+	cr_assert_str_eq(err.message, "out.part: not a regular file");
 	check_file("victim", "precious");
 	mkfifo("pipe.part", 0600);
 	cr_assert_eq(frcnn_output_open("pipe", &out, &err), FRCNN_EIO);
