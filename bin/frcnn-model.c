@@ -25,7 +25,7 @@ static int min_size, max_size;
 	 .help = "height / width, \",\" within a level, \"/\" between levels where they differ: 0.5,1,2"},              \
 	{.type = FRCNN_OPT_REALS, .name = "mean", .argument = "R,G,B", .value = &mean, .min = -1e6, .max = 1e6,         \
 	 .help = "subtracted from pixels in [0, 1]"},                                                                   \
-	{.type = FRCNN_OPT_REALS, .name = "std", .argument = "R,G,B", .value = &std, .min = 1e-6, .max = INFINITY,           \
+	{.type = FRCNN_OPT_REALS, .name = "std", .argument = "R,G,B", .value = &std, .min = 1e-6, .max = 1e6,                \
 	 .help = "what pixels are divided by after that"},                                                              \
 	{.type = FRCNN_OPT_REAL, .name = "bn-eps", .argument = "X", .value = &bn_eps, .min = 0, .max = 1,               \
 	 .help = "added to the variance in batch norm"},                                                                \
@@ -211,8 +211,11 @@ static int info_text(struct frcnn_buffer *out, const char *path, const struct fr
 	frcnn_buffer_printf(out, "%-14sscore above %g, NMS at IoU %g, at most %d an image\n", "detections", d->score,
 			    d->nms, d->max_dets);
 	put_labels(out, d);
-	if (d->provenance)
-		frcnn_buffer_printf(out, "%-14s%s\n", "provenance", d->provenance);
+	if (d->provenance) {
+		frcnn_buffer_printf(out, "%-14s", "provenance");
+		frcnn_printable(out, d->provenance, strlen(d->provenance));
+		frcnn_buffer_putc(out, '\n');
+	}
 	if (list_tensors) {
 		for (size_t i = 0; i < c->ntensors; i++) {
 			frcnn_buffer_printf(out, "  %-5s", frcnn_dtype_name(c->tensors[i].dtype));
@@ -429,20 +432,24 @@ static int set_name(struct frcnn_description *d, struct frcnn_error *err)
 	if (size == 0 || size >= sizeof d->name)
 		return frcnn_fail(err, FRCNN_EINVAL, "--name: %zu bytes long, expected 1 to %zu", size,
 				  sizeof d->name - 1);
-	for (size_t i = 0, used; i < size; i += used) {
-		used = frcnn_utf8_length(model_name + i, size - i);
-		if (used == 0 || (unsigned char)model_name[i] < 0x20 || model_name[i] == 0x7F)
-			return frcnn_fail(err, FRCNN_EINVAL, "--name: not one line of UTF-8 text");
-	}
+	if (!frcnn_is_line(model_name, size))
+		return frcnn_fail(err, FRCNN_EINVAL, "--name: not one line of UTF-8 text");
 	snprintf(d->name, sizeof d->name, "%s", model_name);
 	return 0;
 }
 
+/* Is this what --fp16 makes? Variances are 32-bit there. */
 static bool all_half(const struct frcnn_checkpoint *checkpoint)
 {
+	static const char variance[] = ".running_var";
+
 	for (size_t i = 0; i < checkpoint->ntensors; i++) {
 		enum frcnn_dtype dtype = checkpoint->tensors[i].dtype;
+		const char *name = checkpoint->tensors[i].name;
+		size_t size = strlen(name), tail = sizeof variance - 1;
 
+		if (dtype == FRCNN_F32 && size > tail && strcmp(name + size - tail, variance) == 0)
+			continue;
 		if (dtype == FRCNN_F32 || dtype == FRCNN_F64 || dtype == FRCNN_BF16)
 			return false;
 	}
@@ -493,6 +500,8 @@ static int run_convert(int argc, char **argv)
 		return frcnn_usage("%d model files given, expected one", operands);
 	if (!output)
 		return frcnn_usage("no output given (-o FILE)");
+	if (strcmp(output, "-") == 0)
+		return frcnn_usage("-o -: a model is not written to standard output");
 	if (fp16 && fp32)
 		return frcnn_usage("--fp16 and --fp32 exclude each other");
 	if (convert_file(argv[1]) < 0)

@@ -79,10 +79,11 @@ struct frcnn_model_options {
 	const char *weights_key;   /* which wrapper key of a checkpoint holds the weights; NULL: found */
 	const char *anchor_sizes;  /* "32,64,128,256,512": ',' between levels, '+' within one; NULL: own */
 	const char *aspect_ratios; /* "0.5,1,2" for all levels, '/' between levels; NULL: own */
-	const float *mean, *std;   /* 3 each, of pixels in [0,1]; NULL: own */
-	double bn_eps;             /* < 0: own */
-	int min_size, max_size;    /* resize limits in pixels; 0: own */
-	const char *const *labels; /* nlabels names, labels[i] names category id i + 1; NULL: own */
+	const float *mean, *std;   /* 3 each, of pixels in [0,1], up to 1e6; std from 1e-6; NULL: own */
+	double bn_eps;             /* up to 1; < 0: own */
+	int min_size, max_size;    /* resize limits in pixels, up to 65535; 0: own */
+	const char *const *labels; /* nlabels names, labels[i] names category id i + 1; NULL: own. Each is a line of
+				      UTF-8, 1 to 256 bytes, without control characters. */
 	size_t nlabels;            /* frcnn_model_labels() - 1, background having no name */
 };
 

@@ -42,28 +42,34 @@ static int find_folder(const struct frcnn_zip *zip, struct frcnn_span *folder, s
 	return 0;
 }
 
-/* The record FOLDER/NAME, checked and ready; *out NULL where there is none. */
-static int read_record(struct frcnn_zip *zip, struct frcnn_span folder, struct frcnn_span kind, struct frcnn_span name,
-		       struct frcnn_arena *arena, struct frcnn_zip_entry **out, struct frcnn_error *err)
+/* The record FOLDER/KINDNAME, not read yet; *out NULL where there is none. */
+static int find_record(const struct frcnn_zip *zip, struct frcnn_span folder, const char *kind, struct frcnn_span name,
+		       struct frcnn_zip_entry **out, struct frcnn_error *err)
 {
 	struct frcnn_buffer path = {0};
 	int status = 0;
 
+	*out = NULL;
+
 	frcnn_buffer_add(&path, folder.data, folder.size);
-	frcnn_buffer_add(&path, kind.data, kind.size);
+	frcnn_buffer_puts(&path, kind);
 	frcnn_buffer_add(&path, name.data, name.size);
-	if (path.failed) {
+	if (path.failed)
 		status = frcnn_fail_nomem(err);
-	} else {
+	else
 		*out = frcnn_zip_find(zip, path.data, path.size);
-		if (*out != NULL)
-			status = frcnn_zip_read(zip, *out, arena, err);
-	}
 	frcnn_buffer_free(&path);
 	return status;
 }
 
-static const struct frcnn_span no_kind = {"", 0}, storage_kind = {"data/", 5};
+/* The record FOLDER/NAME of at most that many bytes, checked and ready; *out NULL where there is none. */
+static int read_record(struct frcnn_zip *zip, struct frcnn_span folder, const char *name, size_t most,
+		       struct frcnn_arena *arena, struct frcnn_zip_entry **out, struct frcnn_error *err)
+{
+	int status = find_record(zip, folder, "", (struct frcnn_span){name, strlen(name)}, out, err);
+
+	return status < 0 || *out == NULL ? status : frcnn_zip_read(zip, *out, most, arena, err);
+}
 
 /* Finds a storage's bytes in the archive. */
 static int find_storage(struct frcnn_zip *zip, struct frcnn_span folder, struct frcnn_storage *storage,
@@ -78,7 +84,7 @@ static int find_storage(struct frcnn_zip *zip, struct frcnn_span folder, struct 
 		return 0;
 	if (storage->key.size > UINT16_MAX) /* no record has such a name */
 		return frcnn_fail(err, FRCNN_EFORMAT, "storage \"%.*s\" is missing", size, storage->key.data);
-	status = read_record(zip, folder, storage_kind, storage->key, arena, &record, err);
+	status = find_record(zip, folder, "data/", storage->key, &record, err);
 	if (status < 0)
 		return status;
 	if (record == NULL)
@@ -87,6 +93,9 @@ static int find_storage(struct frcnn_zip *zip, struct frcnn_span folder, struct 
 		return frcnn_fail(err, FRCNN_EFORMAT, "storage \"%.*s\" has %zu bytes, not %lld elements of %s", size,
 				  storage->key.data, record->size, (long long)storage->numel,
 				  frcnn_dtype_name(storage->dtype));
+	status = frcnn_zip_read(zip, record, bytes, arena, err);
+	if (status < 0)
+		return status;
 	storage->data = record->data;
 	storage->size = record->size;
 	return 0;
@@ -95,8 +104,6 @@ static int find_storage(struct frcnn_zip *zip, struct frcnn_span folder, struct 
 static int load_zip(const uint8_t *bytes, size_t size, struct frcnn_arena *arena, struct frcnn_zip *zip,
 		    struct frcnn_span *folder, struct frcnn_value **root, struct frcnn_error *err)
 {
-	static const struct frcnn_span byteorder = {"byteorder", 9}, pickle = {"data.pkl", 8},
-				       constants = {"constants.pkl", 13};
 	struct frcnn_zip_entry *record;
 	struct frcnn_pickle loaded;
 	int status = frcnn_zip_open(bytes, size, arena, zip, err);
@@ -104,18 +111,18 @@ static int load_zip(const uint8_t *bytes, size_t size, struct frcnn_arena *arena
 	if (status == 0)
 		status = find_folder(zip, folder, err);
 	if (status == 0)
-		status = read_record(zip, *folder, no_kind, byteorder, arena, &record, err);
+		status = read_record(zip, *folder, "byteorder", 64, arena, &record, err);
 	if (status < 0)
 		return status;
 	if (record != NULL && !frcnn_span_is((struct frcnn_span){(const char *)record->data, record->size}, "little"))
 		return frcnn_fail(err, FRCNN_EUNSUPPORTED, "its numbers are big-endian");
-	status = read_record(zip, *folder, no_kind, constants, arena, &record, err);
+	status = find_record(zip, *folder, "", (struct frcnn_span){"constants.pkl", 13}, &record, err);
 	if (status < 0)
 		return status;
 	if (record != NULL)
 		return frcnn_fail(err, FRCNN_EUNSUPPORTED,
 				  "a TorchScript archive: save the model's state_dict() instead");
-	status = read_record(zip, *folder, no_kind, pickle, arena, &record, err);
+	status = read_record(zip, *folder, "data.pkl", FRCNN_MAX_PICKLE, arena, &record, err);
 	if (status < 0)
 		return status;
 	status = frcnn_pickle_load(record->data, record->size, arena, &loaded, err);

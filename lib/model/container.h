@@ -41,11 +41,14 @@ struct frcnn_zip {
 int frcnn_zip_open(const uint8_t *bytes, size_t size, struct frcnn_arena *arena, struct frcnn_zip *out,
 		   struct frcnn_error *err);
 struct frcnn_zip_entry *frcnn_zip_find(const struct frcnn_zip *zip, const char *name, size_t size);
-/* Makes entry->data valid: in place when stored, inflated into the arena otherwise; the CRC is checked once. */
-int frcnn_zip_read(struct frcnn_zip *zip, struct frcnn_zip_entry *entry, struct frcnn_arena *arena,
+/* Makes entry->data valid: in place when stored, inflated into the arena otherwise; the CRC is checked once. More than
+ * `most` bytes are FRCNN_ELIMIT, before any are inflated. */
+int frcnn_zip_read(struct frcnn_zip *zip, struct frcnn_zip_entry *entry, size_t most, struct frcnn_arena *arena,
 		   struct frcnn_error *err);
 
 /* ---- pickle (pickle.c): a machine that builds inert values and calls nothing ------------------------------------- */
+
+#define FRCNN_MAX_PICKLE ((size_t)64 << 20) /* bytes; a state dict's is some 100 KB */
 
 enum frcnn_value_kind {
 	FRCNN_VALUE_PLAIN,  /* None, a float, a torch.device: carries nothing we need */

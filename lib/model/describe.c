@@ -6,6 +6,7 @@
 /* Sizes and offsets derived from these stay far inside int and float. */
 #define MAX_SIDE   65535 /* pixels */
 #define MAX_LABELS 65536
+#define MAX_SHIFT  1e6F /* of mean and std, as in metadata */
 
 struct architecture {
 	const char *name;
@@ -234,6 +235,11 @@ int frcnn_describe_labels(struct frcnn_description *d, const char *const *names,
 	if (count + 1 != nlabels)
 		return frcnn_fail(err, FRCNN_EINVAL, "%zu label name%s for a model of %zu classes", count,
 				  count == 1 ? "" : "s", nlabels - 1);
+	for (size_t i = 0; names && i < count; i++) {
+		if (names[i] && (strlen(names[i]) > FRCNN_MAX_LABEL_NAME || !frcnn_is_line(names[i], strlen(names[i]))))
+			return frcnn_fail(err, FRCNN_EINVAL, "the name of label %zu is not a line of 1 to %d bytes",
+					  i + 1, FRCNN_MAX_LABEL_NAME);
+	}
 	new_names = frcnn_calloc(nlabels, sizeof *new_names);
 	new_categories = frcnn_calloc(nlabels, sizeof *new_categories);
 	if (!new_names || !new_categories) {
@@ -276,7 +282,7 @@ static int parse_numbers(const char *text, size_t size, char separator, const ch
 		if (*count == FRCNN_MAX_ANCHORS)
 			return frcnn_fail(err, FRCNN_ELIMIT, "%s: more than %d at one level", what, FRCNN_MAX_ANCHORS);
 		if (frcnn_parse_float(text, length, &out[*count]) < 0 || !(out[*count] >= 1e-6F) || out[*count] > 1e6F)
-			return frcnn_fail(err, FRCNN_EINVAL, "%s: \"%.*s\" is not a number above 0", what,
+			return frcnn_fail(err, FRCNN_EINVAL, "%s: \"%.*s\" is not a number from 1e-6 to 1e6", what,
 					  (int)(length < 80 ? length : 80), text);
 		(*count)++;
 		if (!end)
@@ -324,10 +330,10 @@ static int apply_options(const struct frcnn_model_options *options, struct frcnn
 	if (status < 0)
 		return status;
 	for (int i = 0; i < 3; i++) {
-		if (options->mean && !isfinite(options->mean[i]))
-			return frcnn_fail(err, FRCNN_EINVAL, "mean: not a finite number");
-		if (options->std && !(isfinite(options->std[i]) && options->std[i] >= 1e-6F))
-			return frcnn_fail(err, FRCNN_EINVAL, "std: not a number above 0");
+		if (options->mean && !(fabsf(options->mean[i]) <= MAX_SHIFT))
+			return frcnn_fail(err, FRCNN_EINVAL, "mean: not a number from -1e6 to 1e6");
+		if (options->std && !(options->std[i] >= 1e-6F && options->std[i] <= MAX_SHIFT))
+			return frcnn_fail(err, FRCNN_EINVAL, "std: not a number from 1e-6 to 1e6");
 	}
 	if (options->mean)
 		memcpy(d->mean, options->mean, sizeof d->mean);
@@ -368,7 +374,7 @@ static int check_anchors(const struct frcnn_description *d, struct frcnn_error *
 /* ---- all together --------------------------------------------------------------------------------------------------
  */
 
-/* The file's name without folders and last suffix, as UTF-8 that fits. */
+/* The file's name without folders and last suffix, as a line of UTF-8 that fits. */
 static int set_stem(const char *path, struct frcnn_description *d, struct frcnn_error *err)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
@@ -377,7 +383,7 @@ static int set_stem(const char *path, struct frcnn_description *d, struct frcnn_
 	struct frcnn_buffer text = {0};
 	size_t size;
 
-	frcnn_escape_bytes(&text, base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
+	frcnn_printable(&text, base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
 	if (text.failed) {
 		frcnn_buffer_free(&text);
 		return frcnn_fail_nomem(err);

@@ -8,11 +8,10 @@
 #include <cJSON.h>
 #include <math.h>
 
-#define FORMAT         1
-#define MAX_EXACT      9007199254740992.0 /* 2^53: cJSON's numbers are doubles */
-#define MAX_SIDE       65535.0
-#define MAX_COUNT      1e6
-#define MAX_LABEL_NAME 256
+#define FORMAT    1
+#define MAX_EXACT 9007199254740991.0 /* 2^53 - 1: cJSON's numbers are doubles, and 2^53 may have been 2^53 + 1 */
+#define MAX_SIDE  65535.0
+#define MAX_COUNT 1e6
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
@@ -120,19 +119,11 @@ static int get_levels(const cJSON *object, const char *key, bool sizes, struct f
 	return 0;
 }
 
-/* One line for messages and records: UTF-8, no control characters. */
 static bool is_line(const char *text, size_t max)
 {
 	size_t size = strlen(text);
 
-	if (size == 0 || size > max)
-		return false;
-	for (size_t used; size > 0; text += used, size -= used) {
-		used = frcnn_utf8_length(text, size);
-		if (used == 0 || (unsigned char)*text < 0x20 || *text == 0x7F)
-			return false;
-	}
-	return true;
+	return size <= max && frcnn_is_line(text, size);
 }
 
 /* A number, or, where a double would not hold it exactly, its digits as a string. */
@@ -152,14 +143,16 @@ static int get_label(const cJSON *item, size_t label, const char **name, int64_t
 	const cJSON *text = cJSON_GetObjectItemCaseSensitive(item, "name");
 
 	if (!get_category(cJSON_GetObjectItemCaseSensitive(item, "id"), category))
-		return frcnn_fail(err, FRCNN_EFORMAT, "metadata: \"labels\", entry %zu: \"id\" is not an integer",
-				  label);
+		return frcnn_fail(
+		    err, FRCNN_EFORMAT,
+		    "metadata: \"labels\", entry %zu: \"id\" is not an integer (from 2^53 on: its digits as a string)",
+		    label);
 	if (!text || cJSON_IsNull(text))
 		return 0;
-	if (!cJSON_IsString(text) || !is_line(text->valuestring, MAX_LABEL_NAME))
+	if (!cJSON_IsString(text) || !is_line(text->valuestring, FRCNN_MAX_LABEL_NAME))
 		return frcnn_fail(err, FRCNN_EFORMAT,
 				  "metadata: \"labels\", entry %zu: \"name\" is not a line of 1 to %d bytes", label,
-				  MAX_LABEL_NAME);
+				  FRCNN_MAX_LABEL_NAME);
 	*name = text->valuestring;
 	return 0;
 }

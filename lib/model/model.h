@@ -76,6 +76,8 @@ enum frcnn_body { FRCNN_BODY_RESNET, FRCNN_BODY_MOBILENET_V3_LARGE };
 #define FRCNN_MAX_LEVELS  8
 #define FRCNN_MAX_ANCHORS 16 /* sizes or ratios of one level */
 
+#define FRCNN_MAX_LABEL_NAME 256 /* bytes */
+
 struct frcnn_anchor_level {
 	int nsizes, nratios;
 	float sizes[FRCNN_MAX_ANCHORS];  /* pixels of the resized image */
@@ -102,7 +104,7 @@ struct frcnn_description {
 	double rpn_nms, rpn_score;
 	double score, nms;
 	int max_dets;
-	char **label_names;        /* nlabels entries, [0] "background"; an entry may be NULL */
+	char **label_names;        /* nlabels entries, [0] "background"; an entry may be NULL, else is a line */
 	int64_t *label_categories; /* nlabels entries; [0] is 0 */
 	char *provenance;          /* JSON text of an object, from metadata, or NULL */
 };
@@ -126,7 +128,8 @@ const char *frcnn_architectures(void);
 int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, struct frcnn_description *inout,
 			struct frcnn_error *err);
 /* Replaces label names and categories by copies; names[i] and categories[i] are of label i + 1. categories NULL: the
- * labels themselves. count must be nlabels - 1. */
+ * labels themselves. count must be nlabels - 1; a name that is no line (frcnn_is_line) of up to FRCNN_MAX_LABEL_NAME
+ * bytes is FRCNN_EINVAL. */
 int frcnn_describe_labels(struct frcnn_description *description, const char *const *names, const int64_t *categories,
 			  size_t count, struct frcnn_error *err);
 
@@ -143,7 +146,8 @@ struct frcnn_model {
 /* ---- writing (safetensors_write.c) ----------------------------------------------------------- */
 
 /* Writes the native form atomically: the tensors under their names, floating ones as dtype (FRCNN_F32 or FRCNN_F16;
- * a value that overflows fp16 is an error naming the tensor), num_batches_tracked left out. FRCNN_F64 is for arrays
+ * a value that overflows fp16 is an error naming the tensor; running_var stays FRCNN_F32, for what is small there is
+ * not small in effect), num_batches_tracked left out. FRCNN_F64 is for arrays
  * that are no weights: float64 tensors, written as they are, whatever their values. */
 int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
 			    const char *metadata, struct frcnn_error *err);

@@ -7,7 +7,6 @@
  */
 #include "model/container.h"
 
-#define MAX_PICKLE ((size_t)64 << 20) /* bytes; a state dict's is some 100 KB */
 #define MAX_VALUES ((size_t)2 << 20)
 #define MAX_GLOBAL ((size_t)256) /* bytes of a module's or a name's text */
 
@@ -814,12 +813,12 @@ int frcnn_pickle_load(const uint8_t *bytes, size_t size, struct frcnn_arena *are
 		      struct frcnn_error *err)
 {
 	struct machine m = {.start = bytes, .at = bytes, .end = bytes + size, .arena = arena, .err = err};
-	bool capped = size > MAX_PICKLE;
+	bool capped = size > FRCNN_MAX_PICKLE;
 	int status = 0;
 
 	*out = (struct frcnn_pickle){0};
 	if (capped)
-		m.end = bytes + MAX_PICKLE;
+		m.end = bytes + FRCNN_MAX_PICKLE;
 	struct frcnn_value *shared = frcnn_arena_alloc(arena, 3, sizeof(*shared));
 	if (shared == NULL)
 		return frcnn_fail_nomem(err);
@@ -831,8 +830,9 @@ int frcnn_pickle_load(const uint8_t *bytes, size_t size, struct frcnn_arena *are
 	m.yes->integer = 1;
 	for (;;) {
 		if (m.at == m.end) {
-			status = capped ? frcnn_fail(err, FRCNN_ELIMIT, "pickle: longer than %zu bytes", MAX_PICKLE)
-					: ends_early(&m);
+			status = capped
+				     ? frcnn_fail(err, FRCNN_ELIMIT, "pickle: longer than %zu bytes", FRCNN_MAX_PICKLE)
+				     : ends_early(&m);
 			break;
 		}
 		uint8_t opcode = *m.at++;

@@ -2,6 +2,8 @@
 #include "model/container.h"
 #include "json/json.h"
 
+#include <errno.h>
+
 #define ALIGNMENT 8 /* of the data's start, as the reference pads */
 
 static const char skipped[] = "num_batches_tracked";
@@ -15,6 +17,15 @@ static bool is_skipped(const char *name)
 	       (size == tail || name[size - tail - 1] == '.');
 }
 
+/* Variances stay float32: near 0, where float16 has few digits or none, they are divided by. */
+static bool is_variance(const char *name)
+{
+	static const char tail[] = "running_var";
+	size_t size = strlen(name), length = sizeof(tail) - 1;
+
+	return size > length && strcmp(name + size - length, tail) == 0 && name[size - length - 1] == '.';
+}
+
 static bool is_floating(const struct frcnn_tensor *tensor)
 {
 	return tensor->dtype <= FRCNN_F64;
@@ -22,7 +33,9 @@ static bool is_floating(const struct frcnn_tensor *tensor)
 
 static enum frcnn_dtype written_dtype(const struct frcnn_tensor *tensor, enum frcnn_dtype dtype)
 {
-	return is_floating(tensor) ? dtype : tensor->dtype;
+	if (!is_floating(tensor))
+		return tensor->dtype;
+	return dtype == FRCNN_F16 && is_variance(tensor->name) ? FRCNN_F32 : dtype;
 }
 
 /* Those to write, wide elements first so that all are aligned, by name (the checkpoint's order) among equals. */
@@ -112,6 +125,7 @@ static int write_header(const struct frcnn_checkpoint *checkpoint, const struct 
 static int convert(const struct frcnn_tensor *tensor, enum frcnn_dtype dtype, float *floats, uint8_t *bytes,
 		   struct frcnn_error *err)
 {
+	dtype = written_dtype(tensor, dtype);
 	if (!is_floating(tensor) || dtype == FRCNN_F64) {
 		frcnn_tensor_pack(tensor, bytes);
 		return 0;
@@ -131,6 +145,14 @@ static int convert(const struct frcnn_tensor *tensor, enum frcnn_dtype dtype, fl
 		memcpy(bytes + 2 * i, &half, 2);
 	}
 	return 0;
+}
+
+static int put(const struct frcnn_output *output, const void *bytes, size_t size, struct frcnn_error *err)
+{
+	errno = 0;
+	if (size == 0 || fwrite(bytes, 1, size, output->stream) == size)
+		return 0;
+	return frcnn_fail_errno(err, output->path, errno ? errno : EIO);
 }
 
 int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
@@ -174,19 +196,17 @@ int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *che
 	opened = true;
 	for (int i = 0; i < 8; i++)
 		length[i] = (uint8_t)((uint64_t)header.size >> (8 * i));
-	/* a failed write is found by the commit */
-	fwrite(length, 1, sizeof(length), output.stream);
-	fwrite(header.data, 1, header.size, output.stream);
-	for (size_t i = 0; i < count; i++) {
+	status = put(&output, length, sizeof(length), err);
+	if (status == 0)
+		status = put(&output, header.data, header.size, err);
+	for (size_t i = 0; i < count && status == 0; i++) {
+		size_t item = frcnn_dtype_size(written_dtype(tensors[i], dtype));
 		status = convert(tensors[i], dtype, floats, bytes, err);
-		if (status < 0)
-			goto out;
-		fwrite(bytes, frcnn_dtype_size(written_dtype(tensors[i], dtype)), (size_t)tensors[i]->elements,
-		       output.stream);
-		if (ferror(output.stream))
-			break;
+		if (status == 0)
+			status = put(&output, bytes, (size_t)tensors[i]->elements * item, err);
 	}
-	status = frcnn_output_commit(&output, err);
+	if (status == 0)
+		status = frcnn_output_commit(&output, err);
 	opened = status < 0;
 out:
 	if (opened)

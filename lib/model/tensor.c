@@ -213,7 +213,7 @@ int frcnn_tensor_to_float(const struct frcnn_tensor *tensor, float *out, struct 
 	uint8_t packed[BLOCK * 8];
 
 	if (tensor->dtype > FRCNN_F64)
-		return frcnn_fail(err, FRCNN_EFORMAT, "tensor \"%s\" holds integers (%s) where numbers are expected",
+		return frcnn_fail(err, FRCNN_EFORMAT, "tensor \"%s\" holds integers (%s) where weights are expected",
 				  tensor->name, frcnn_dtype_name(tensor->dtype));
 	for (size_t at = 0; at < elements; at += BLOCK) {
 		size_t n = elements - at < BLOCK ? elements - at : BLOCK;

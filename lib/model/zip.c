@@ -27,8 +27,8 @@ enum {
 	DEFLATE_BEST = 1032 /* no deflated byte stands for more */
 };
 
-/* All inflated entries together; a guard against archives that blow up, far above any checkpoint of ours. */
-#define MAX_INFLATED ((size_t)4 << 30)
+/* All inflated entries together; a guard against archives that blow up, well above any checkpoint of ours. */
+#define MAX_INFLATED ((size_t)1 << 30)
 
 static uint16_t le16(const uint8_t *p)
 {
@@ -260,7 +260,7 @@ static int inflate_all(const struct frcnn_zip_entry *entry, uint8_t *out, struct
 	return 0;
 }
 
-int frcnn_zip_read(struct frcnn_zip *zip, struct frcnn_zip_entry *entry, struct frcnn_arena *arena,
+int frcnn_zip_read(struct frcnn_zip *zip, struct frcnn_zip_entry *entry, size_t most, struct frcnn_arena *arena,
 		   struct frcnn_error *err)
 {
 	const uint8_t *data = entry->packed;
@@ -268,6 +268,9 @@ int frcnn_zip_read(struct frcnn_zip *zip, struct frcnn_zip_entry *entry, struct 
 
 	if (entry->data != NULL)
 		return 0;
+	if (entry->size > most)
+		return frcnn_fail(err, FRCNN_ELIMIT, "zip record \"%.*s\" is larger than %zu bytes",
+				  (int)entry->name.size, entry->name.data, most);
 	if (entry->flags & FLAG_ENCRYPTED)
 		return frcnn_fail(err, FRCNN_EUNSUPPORTED, "zip record \"%.*s\" is encrypted", (int)entry->name.size,
 				  entry->name.data);

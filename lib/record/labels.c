@@ -27,6 +27,8 @@ static int add_name(struct frcnn_labels *out, size_t *capacity, const char *line
 		if (n == 0)
 			return frcnn_fail(err, FRCNN_EFORMAT, "line %zu is not UTF-8", number);
 	}
+	if (!frcnn_is_line(line, size))
+		return frcnn_fail(err, FRCNN_EFORMAT, "line %zu has a control character in it", number);
 	if (frcnn_grow(&grown, capacity, number, sizeof(*out->names)) < 0)
 		return frcnn_fail_nomem(err);
 	out->names = grown;

@@ -45,9 +45,10 @@ wrong 'no model file given' verify -q
 wrong '0 model files given, expected one' convert -o out.safetensors
 wrong '2 model files given, expected one' convert -o out.safetensors a b
 wrong 'no output given (-o FILE)' convert a
+wrong '-o -: a model is not written to standard output' convert -o - a
 wrong '--fp16 and --fp32 exclude each other' convert --fp16 --fp32 -o b a
 wrong '--mean needs 3 numbers, not 2' info --mean 1,2 a
-wrong '--std: 0 is below 1e-06' info --std 1,0,1 a
+wrong '--std: 0 is outside 1e-06 to 1000000' info --std 1,0,1 a
 wrong 'unknown option --nosuch' verify --nosuch a
 runs 0 "$model" --help
 sed -e 's/^Usage: *//' -e 's/^ *//' out | grep '^frcnn-model ' >usage
@@ -118,9 +119,18 @@ runs 0 "$model" convert -o half.safetensors narrow.safetensors
 same half.safetensors narrow.safetensors
 printf 'a\nb\nc\n' >three
 refuses '3 label names for a model of 2 classes' convert --labels three -o x.safetensors narrow.safetensors
+printf 'a\nb\033[1m\n' >colour
+refuses 'colour: line 2 has a control character' convert --labels colour -o x.safetensors narrow.safetensors
 refuses '--name: 0 bytes long' convert --name '' -o x.safetensors narrow.safetensors
 refuses 'no such file' convert -o nosuch/x.safetensors narrow.safetensors
 [ ! -e x.safetensors ] && [ ! -e x.safetensors.part ] || fail "something was written after an error"
+
+# what a file's name cannot hand on is escaped, so that the model can be read again
+sed 's/"frcnn"/"other"/' narrow.safetensors >bare.safetensors
+mv bare.safetensors "$(printf 'new\nline\033[1m.safetensors')"
+runs 0 "$model" convert -o named.safetensors "$(printf 'new\nline\033[1m.safetensors')"
+runs 0 "$model" info named.safetensors
+grep -q -F 'id            new\x0Aline\x1B[1m@' out || fail "the name was not escaped"
 
 # ---- verify
 runs 0 "$model" verify narrow.safetensors "$golden"/fasterrcnn_*_fpn.safetensors

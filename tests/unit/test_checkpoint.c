@@ -12,6 +12,8 @@
 
 #define FOLDER "tests/golden/checkpoint/"
 
+#define BYTES(text) text, sizeof(text) - 1
+
 static int open_golden(const char *name, const char *key, struct frcnn_checkpoint *out, struct frcnn_error *err)
 {
 	char path[256];
@@ -355,6 +357,30 @@ Test(checkpoint, a_flipped_weight_is_noticed)
 	free(bytes);
 }
 
+/* Refused by what it says of itself, before anything is inflated: a few bytes shall not cost a gigabyte. */
+Test(checkpoint, a_pickle_that_would_inflate_far)
+{
+	static const char name[] = "a/data.pkl", packed[] = "\x4b\x4c\x4a\x4e\x49\x4d\x4b\x04\x00";
+	struct frcnn_buffer file = {0};
+	struct frcnn_checkpoint checkpoint;
+	struct frcnn_error err;
+	uint8_t *copy;
+
+	/* method 8, CRC 0, packed, unpacked to 64 MiB and one byte */
+	frcnn_buffer_add(&file, BYTES("PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\x0a\0\0\0\1\0\0\4\x0a\0\0\0"));
+	frcnn_buffer_puts(&file, name);
+	frcnn_buffer_add(&file, packed, 10);
+	frcnn_buffer_add(&file, BYTES("PK\1\2\x14\0\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\x0a\0\0\0\1\0\0\4\x0a\0\0\0"
+				      "\0\0\0\0\0\0\0\0\0\0\0\0\0\0"));
+	frcnn_buffer_puts(&file, name);
+	frcnn_buffer_add(&file, BYTES("PK\5\6\0\0\0\0\1\0\1\0\x38\0\0\0\x32\0\0\0\0\0"));
+	cr_assert(!file.failed);
+	cr_assert_eq(parse_copy(file.data, file.size, &checkpoint, &err, &copy), FRCNN_ELIMIT, "%s", err.message);
+	cr_assert_str_eq(err.message, "zip record \"a/data.pkl\" is larger than 67108864 bytes");
+	free(copy);
+	frcnn_buffer_free(&file);
+}
+
 /* ---- hostile pickles
  * --------------------------------------------------------------------------------------------------- */
 
@@ -363,10 +389,8 @@ Test(checkpoint, a_flipped_weight_is_noticed)
 #define STORAGE                                                                                                        \
 	"((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0"                                                        \
 	"0X\x03\0\0\0cpuK\x04Nt"
-#define TAIL        "\x89N"
-#define TENSOR_END  "tR"
-#define BYTES(text) text, sizeof(text) - 1
-
+#define TAIL       "\x89N"
+#define TENSOR_END "tR"
 /* Puts an object's pickle into a legacy container whose only storage, if any, holds 4 floats. */
 static int parse_object(const void *object, size_t size, bool storage, struct frcnn_checkpoint *out,
 			struct frcnn_error *err)
@@ -814,8 +838,44 @@ Test(checkpoint, writing_refuses)
 	cr_assert_arr_eq(back.tensors[0].data, counts, 3);
 	frcnn_checkpoint_close(&back);
 	unlink(path);
-	if (access("/dev/full", W_OK) == 0)
+	if (access("/dev/full", W_OK) == 0) {
+		static float many[100000];
+
+		/* found at the end, or on the way */
 		cr_assert_eq(frcnn_safetensors_write("/dev/full", &checkpoint, FRCNN_F32, NULL, &err), FRCNN_EIO);
+		cr_assert_str_eq(err.message, "/dev/full: no space left on device");
+		tensors[1].data = (const uint8_t *)many;
+		tensors[1].shape[0] = tensors[1].elements = FRCNN_COUNT(many);
+		cr_assert_eq(frcnn_safetensors_write("/dev/full", &checkpoint, FRCNN_F32, NULL, &err), FRCNN_EIO);
+		cr_assert_str_eq(err.message, "/dev/full: no space left on device");
+	}
+}
+
+/* A variance is divided by: rounded to float16's last digits, or to 0, it would change or break the model. */
+Test(checkpoint, variances_stay_float32)
+{
+	static const float small[] = {1e-9F, 1e-5F};
+	struct frcnn_tensor tensors[] = {
+	    {.name = "bn.running_var", .ndim = 1, .shape = {2}, .stride = {1}, .elements = 2},
+	    {.name = "bn.weight", .ndim = 1, .shape = {2}, .stride = {1}, .elements = 2},
+	};
+	struct frcnn_checkpoint checkpoint = {.tensors = tensors, .ntensors = 2}, back;
+	struct frcnn_error err;
+	float values[2];
+	char path[64];
+
+	temporary(path, sizeof(path), "v");
+	for (int i = 0; i < 2; i++)
+		tensors[i].data = (const uint8_t *)small;
+	cr_assert_eq(frcnn_safetensors_write(path, &checkpoint, FRCNN_F16, NULL, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_checkpoint_open(path, NULL, &back, &err), 0, "%s", err.message);
+	cr_assert_eq(back.ntensors, 2);
+	cr_assert_eq(back.tensors[0].dtype, FRCNN_F32);
+	cr_assert_eq(frcnn_tensor_to_float(&back.tensors[0], values, &err), 0);
+	cr_assert_arr_eq(values, small, sizeof(small));
+	cr_assert_eq(back.tensors[1].dtype, FRCNN_F16);
+	frcnn_checkpoint_close(&back);
+	unlink(path);
 }
 
 /* ---- refused memory

@@ -232,7 +232,9 @@ Test(describe, bad_options_are_named)
 	    {"32+40,64+80,128+160,256+320,512+640", NULL, "6 anchors a cell", "imply 3"},
 	};
 	static const char *const labels[] = {"one", "two", "three"};
-	static const float zero[3] = {1.0F, 0.0F, 1.0F}, nan3[3] = {NAN, 0.0F, 0.0F};
+	static const float zero[3] = {1.0F, 0.0F, 1.0F}, nan3[3] = {NAN, 0.0F, 0.0F}, large[3] = {1.0F, 1.1e6F, 1.0F};
+	char long_name[FRCNN_MAX_LABEL_NAME + 2] = "";
+	const char *const no_lines[] = {"", "a\nb", "\x1b[1m", "a\xC2\x9B", "\xFF", long_name};
 	struct frcnn_model_options options;
 
 	for (size_t i = 0; i < FRCNN_COUNT(anchors); i++) {
@@ -252,12 +254,25 @@ Test(describe, bad_options_are_named)
 	options.labels = labels;
 	options.nlabels = 3;
 	must_fail(path, &options, FRCNN_EINVAL, "3 label names", "2 classes");
+	/* what the metadata of a converted model could not hold */
+	memset(long_name, 'x', sizeof long_name - 1);
+	for (size_t i = 0; i < FRCNN_COUNT(no_lines); i++) {
+		const char *pair[] = {"one", no_lines[i]};
+
+		options.labels = pair;
+		options.nlabels = 2;
+		must_fail(path, &options, FRCNN_EINVAL, "label 2", "line");
+	}
 	frcnn_model_options_init(&options);
 	options.std = zero;
-	must_fail(path, &options, FRCNN_EINVAL, "std", "above 0");
+	must_fail(path, &options, FRCNN_EINVAL, "std", "1e-6");
+	options.std = large;
+	must_fail(path, &options, FRCNN_EINVAL, "std", "1e6");
 	frcnn_model_options_init(&options);
 	options.mean = nan3;
-	must_fail(path, &options, FRCNN_EINVAL, "mean", "finite");
+	must_fail(path, &options, FRCNN_EINVAL, "mean", "1e6");
+	options.mean = large;
+	must_fail(path, &options, FRCNN_EINVAL, "mean", "1e6");
 	frcnn_model_options_init(&options);
 	options.bn_eps = NAN;
 	must_fail(path, &options, FRCNN_EINVAL, "batch norm eps", "0 to 1");
@@ -331,7 +346,7 @@ Test(describe, unknown_bodies_are_refused)
 Test(metadata, written_and_read_is_the_same)
 {
 	static const char *const names[] = {"caf\xC3\xA9 \"x\" \\", NULL};
-	static const int64_t categories[] = {-7, 9007199254740993};
+	static const int64_t categories[] = {-7, 9007199254740992};
 	struct frcnn_description d, back;
 	struct frcnn_buffer text = {0}, again = {0};
 	struct frcnn_error err = {0};
@@ -377,7 +392,7 @@ Test(metadata, written_and_read_is_the_same)
 	cr_assert_str_eq(back.label_names[1], names[0]);
 	cr_assert_null(back.label_names[2]);
 	cr_assert_eq(back.label_categories[1], -7);
-	cr_assert_eq(back.label_categories[2], 9007199254740993);
+	cr_assert_eq(back.label_categories[2], 9007199254740992);
 	cr_assert_str_eq(back.provenance, d.provenance);
 	cr_assert_eq(frcnn_metadata_write(&back, &again, &err), 0);
 	cr_assert_str_eq(again.data, text.data);
@@ -433,6 +448,10 @@ Test(metadata, faults_are_named)
 	    {"{\"labels\":[{\"id\":1},{\"id\":1.5}]}", "entry 2", FRCNN_EFORMAT},
 	    {"{\"labels\":[{\"id\":1},{\"id\":\"x\"}]}", "entry 2", FRCNN_EFORMAT},
 	    {"{\"labels\":[{\"id\":1},7]}", "entry 2", FRCNN_EFORMAT},
+	    /* 2^53 + 1 would become 2^53 */
+	    {"{\"labels\":[{\"id\":1},{\"id\":9007199254740993}]}", "entry 2", FRCNN_EFORMAT},
+	    {"{\"labels\":[{\"id\":1},{\"id\":-9007199254740992}]}", "entry 2", FRCNN_EFORMAT},
+	    {"{\"labels\":[{\"id\":1,\"name\":\"\xC2\x9B\"},{\"id\":2}]}", "entry 1", FRCNN_EFORMAT},
 	    {"{\"labels\":[{\"id\":1,\"name\":5},{\"id\":2}]}", "entry 1", FRCNN_EFORMAT},
 	    {"{\"provenance\":\"x\"}", "\"provenance\"", FRCNN_EFORMAT},
 	    {"{\"architecture\":5}", "\"architecture\"", FRCNN_EFORMAT},
