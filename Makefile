@@ -52,7 +52,7 @@ ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
 JSON_SRC = lib/json/reader.c lib/json/writer.c
-RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/results.c lib/record/pieces.c lib/record/sniff.c \
+RECORD_SRC = lib/record/coco.c lib/record/ids.c lib/record/join.c lib/record/labels.c lib/record/read.c lib/record/results.c lib/record/pieces.c lib/record/annotations.c lib/record/sniff.c \
 	lib/record/truth.c lib/record/value.c lib/record/voc.c lib/record/write.c lib/record/yolo.c
 IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c lib/image/encode.c
 MODEL_SRC = lib/model/describe.c lib/model/metadata.c lib/model/model.c $(addprefix lib/model/,arena.c checkpoint.c legacy.c pickle.c safetensors.c safetensors_write.c tensor.c weights.c zip.c)

@@ -435,7 +435,7 @@ static int digest(const char *path, char hex[65], struct frcnn_error *err)
 
 static int read_truth(struct frcnn_error *err)
 {
-	struct frcnn_ground_truth_options from = {.image_root = job.image_root, .image_size = frcnn_image_size};
+	struct frcnn_ground_truth_options from = {.pycocotools = job.pycocotools, .image_root = job.image_root, .image_size = frcnn_image_size, .pool = job.pool};
 	int status = 0;
 
 	if (job.labels_path) {

@@ -3,7 +3,7 @@
  * once to find its three arrays, whatever their order; then each entry's keys
  * are taken, segmentations unbuilt.
  */
-#include "record/record.h"
+#include "record/pieces.h"
 
 #include <inttypes.h>
 
@@ -21,13 +21,15 @@ struct reading {
 	const char *counted; /* lines up to here */
 	size_t line;
 	bool has_categories, want_sources;
+	bool pycocotools; /* read as pycocotools does */
+	bool nan;         /* there is a NaN or the like somewhere */
 	struct frcnn_annotation_source *sources;
 
 	size_t image_caps[4], annotation_caps[7], category_caps[2]; /* of the columns, in order */
 
 	/* what is warned of once, with a count */
 	size_t no_crowd, no_area, flat, stray, repeated, duplicates;
-	int64_t first_flat, first_stray, first_repeated;
+	int64_t first_flat, first_stray, first_repeated, first_without; /* without: iscrowd or area */
 };
 
 void frcnn_ground_truth_free(struct frcnn_ground_truth *truth)
@@ -196,65 +198,85 @@ static int take_crowd(struct frcnn_span value, uint8_t *out, struct frcnn_error 
 	return rc;
 }
 
-static int take_annotation(struct reading *r, const struct frcnn_scan *scan, size_t index, struct frcnn_error *err)
+/* Whether an id was there before shows at once as long as ids ascend, as they do in most files; else by a map. */
+static int note_id(struct reading *r, int64_t id)
+{
+	const struct frcnn_ground_truth *t = r->truth;
+	size_t n = t->nannotations;
+	int rc = 1;
+
+	if (r->annotations.slots == 0 && (n == 0 || id > t->annotation_ids[n - 1]))
+		return 0;
+	for (size_t i = 0; r->annotations.slots == 0 && i < n && rc >= 0; i++)
+		rc = frcnn_id_map_add(&r->annotations, t->annotation_ids[i], i, NULL);
+	if (rc >= 0)
+		rc = frcnn_id_map_add(&r->annotations, id, n, NULL);
+	if (rc == 0 && r->repeated++ == 0)
+		r->first_repeated = id;
+	return rc < 0 ? rc : 0;
+}
+
+/* text: of the entry, NULL where it is not kept. */
+static int keep_annotation(struct reading *r, const struct frcnn_annotation *a, const struct frcnn_span *text,
+			   size_t index, struct frcnn_error *err)
 {
 	struct frcnn_ground_truth *t = r->truth;
-	const struct frcnn_span *v = scan->values;
 	size_t n = t->nannotations, image = 0;
-	int64_t id = 0, image_id = 0, category = 0;
-	double bbox[4], area = 0;
-	uint8_t crowd = 0;
-	int rc;
+	double area = a->has_area ? a->area : a->bbox[2] * a->bbox[3];
 
-	if ((rc = need_id(v[ANN_ID], "id", &id, err)) < 0 ||
-	    (rc = need_id(v[ANN_IMAGE_ID], "image_id", &image_id, err)) < 0 ||
-	    (rc = need_id(v[ANN_CATEGORY_ID], "category_id", &category, err)) < 0 ||
-	    (rc = frcnn_value_bbox(v[ANN_BBOX], bbox, NULL, err)) < 0)
-		return rc;
-	if (v[ANN_ISCROWD].data && (rc = take_crowd(v[ANN_ISCROWD], &crowd, err)) < 0)
-		return rc;
-	if (v[ANN_AREA].data && (rc = frcnn_value_number(v[ANN_AREA], "area", &area, NULL, err)) < 0)
-		return rc;
-	if (!v[ANN_AREA].data)
-		area = bbox[2] * bbox[3];
-	if (area < 0)
+	if (area < 0 && !r->pycocotools)
 		return frcnn_fail(err, FRCNN_EFORMAT, "area is negative");
-	if (area > 1e300)
+	if (area > 1e300 && !r->pycocotools)
 		return frcnn_fail(err, FRCNN_EFORMAT, "the area is beyond all images");
-	if (!frcnn_id_map_find(&r->images, image_id, &image))
-		return frcnn_fail(err, FRCNN_EFORMAT, "image_id %" PRId64 " is none of the images", image_id);
+	if (!frcnn_id_map_find(&r->images, a->image_id, &image))
+		return frcnn_fail(err, FRCNN_EFORMAT, "image_id %" PRId64 " is none of the images", a->image_id);
 
 	if (grow(&t->annotation_ids, &r->annotation_caps[0], n + 1, sizeof(*t->annotation_ids)) < 0 ||
 	    grow(&t->annotation_images, &r->annotation_caps[1], n + 1, sizeof(*t->annotation_images)) < 0 ||
 	    grow(&t->annotation_categories, &r->annotation_caps[2], n + 1, sizeof(*t->annotation_categories)) < 0 ||
 	    grow(&t->bboxes, &r->annotation_caps[3], n + 1, 4 * sizeof(*t->bboxes)) < 0 ||
 	    grow(&t->areas, &r->annotation_caps[4], n + 1, sizeof(*t->areas)) < 0 ||
-	    grow(&t->crowds, &r->annotation_caps[5], n + 1, sizeof(*t->crowds)) < 0)
+	    grow(&t->crowds, &r->annotation_caps[5], n + 1, sizeof(*t->crowds)) < 0 || note_id(r, a->id) < 0)
 		return frcnn_fail_nomem(err);
-	if (r->want_sources) {
+	if (r->want_sources && text) {
 		if (grow(&r->sources, &r->annotation_caps[6], n + 1, sizeof(*r->sources)) < 0)
 			return frcnn_fail_nomem(err);
-		r->sources[n] = (struct frcnn_annotation_source){scan->text, r->line, index};
+		r->sources[n] = (struct frcnn_annotation_source){*text, r->line, index};
 	}
-	rc = frcnn_id_map_add(&r->annotations, id, n, NULL);
-	if (rc < 0)
-		return frcnn_fail_nomem(err);
-	if (rc == 0 && r->repeated++ == 0)
-		r->first_repeated = id;
-	if (r->has_categories && !frcnn_id_map_find(&r->state->categories, category, NULL) && r->stray++ == 0)
-		r->first_stray = category;
-	if ((bbox[2] == 0 || bbox[3] == 0) && r->flat++ == 0)
-		r->first_flat = id;
-	r->no_crowd += !v[ANN_ISCROWD].data;
-	r->no_area += !v[ANN_AREA].data;
-	t->annotation_ids[n] = id;
+	if (r->has_categories && !frcnn_id_map_find(&r->state->categories, a->category_id, NULL) && r->stray++ == 0)
+		r->first_stray = a->category_id;
+	if ((a->bbox[2] == 0 || a->bbox[3] == 0) && r->flat++ == 0)
+		r->first_flat = a->id;
+	if ((!a->has_crowd || !a->has_area) && r->no_crowd + r->no_area == 0)
+		r->first_without = a->id;
+	r->no_crowd += !a->has_crowd;
+	r->no_area += !a->has_area;
+	t->annotation_ids[n] = a->id;
 	t->annotation_images[n] = image;
-	t->annotation_categories[n] = category;
-	memcpy(t->bboxes + 4 * n, bbox, sizeof(bbox));
+	t->annotation_categories[n] = a->category_id;
+	memcpy(t->bboxes + 4 * n, a->bbox, sizeof(a->bbox));
 	t->areas[n] = area;
-	t->crowds[n] = crowd;
+	t->crowds[n] = a->crowd;
 	t->nannotations++;
 	return 0;
+}
+
+static int take_annotation(struct reading *r, const struct frcnn_scan *scan, size_t index, struct frcnn_error *err)
+{
+	const struct frcnn_span *v = scan->values;
+	struct frcnn_annotation a = {.has_area = v[ANN_AREA].data, .has_crowd = v[ANN_ISCROWD].data};
+	int rc;
+
+	if ((rc = need_id(v[ANN_ID], "id", &a.id, err)) < 0 ||
+	    (rc = need_id(v[ANN_IMAGE_ID], "image_id", &a.image_id, err)) < 0 ||
+	    (rc = need_id(v[ANN_CATEGORY_ID], "category_id", &a.category_id, err)) < 0 ||
+	    (rc = frcnn_value_bbox(v[ANN_BBOX], r->pycocotools, a.bbox, NULL, err)) < 0)
+		return rc;
+	if (a.has_crowd && (rc = take_crowd(v[ANN_ISCROWD], &a.crowd, err)) < 0)
+		return rc;
+	if (a.has_area && (rc = frcnn_value_number(v[ANN_AREA], "area", r->pycocotools, &a.area, NULL, err)) < 0)
+		return rc;
+	return keep_annotation(r, &a, &scan->text, index, err);
 }
 
 /* "annotation 42" where the entry has an id that can be read, else "annotations[7]". */
@@ -287,7 +309,8 @@ static int take_array(struct reading *r, const char *text, struct frcnn_span arr
 	if (array.data[0] != '[')
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %s is not an array", r->name, r->line, name);
 	frcnn_json_open(&json, array.data, array.size, &reason);
-	json.checked = true; /* the whole text was passed over to find the array */
+	json.checked = !r->nan; /* the whole text was passed over to find the array */
+	json.python_nan = true; /* an entry that holds one is refused alone */
 	rc = frcnn_json_enter_array(&json);
 	for (size_t index = 0; rc >= 0 && (rc = frcnn_json_next_element(&json)) > 0; index++) {
 		rc = frcnn_scan_value(&json, &scan);
@@ -300,10 +323,10 @@ static int take_array(struct reading *r, const char *text, struct frcnn_span arr
 			frcnn_note(r->notices, FRCNN_NOTICE_WARNING, r->name, r->line,
 				   "%s: key \"%s\" appears twice, the last one counts", place, scan.duplicate);
 		}
-		if (scan.object)
-			rc = take(r, &scan, index, &reason);
-		else
+		if (!scan.object)
 			rc = frcnn_fail(&reason, FRCNN_EFORMAT, "not an object");
+		else if (r->pycocotools || (rc = frcnn_scan_refuse_nan(&scan, &reason)) == 0)
+			rc = take(r, &scan, index, &reason);
 		if (rc == FRCNN_ENOMEM)
 			break;
 		if (rc < 0) {
@@ -374,80 +397,180 @@ static void warn_counts(const struct reading *r)
 			   r->duplicates);
 }
 
-int frcnn_dataset_parse(const void *bytes, size_t size, const char *name, bool images_only,
-			const struct frcnn_notices *notices, struct frcnn_ground_truth *out,
-			struct frcnn_annotation_source **sources, struct frcnn_error *err)
+enum { IMAGES, ANNOTATIONS, CATEGORIES };
+
+/* The dataset's arrays into r->truth, not yet indexed. *annotations: where that array stands. */
+static int parse_object(struct reading *r, const char *text, size_t size, bool images_only,
+			struct frcnn_span *annotations, struct frcnn_error *err)
 {
-	enum { IMAGES, ANNOTATIONS, CATEGORIES };
 	static const char *const keys[] = {"images", "annotations", "categories"};
-	const char *text = bytes;
-	struct reading r = {.name = name, .notices = notices, .truth = out, .want_sources = sources != NULL};
-	struct frcnn_scan scan = {.keys = keys, .nkeys = FRCNN_COUNT(keys)};
+	struct frcnn_scan scan = {.keys = keys, .nkeys = FRCNN_COUNT(keys), .known_nan = !r->pycocotools};
 	struct frcnn_error reason = {0};
 	struct frcnn_json json;
 	int rc;
 
-	*out = (struct frcnn_ground_truth){0};
-	if (sources)
-		*sources = NULL;
 	frcnn_json_open(&json, text, size, &reason);
+	json.python_nan = true;
 	rc = frcnn_scan_value(&json, &scan);
 	if (rc == 0)
 		rc = frcnn_json_finish(&json);
+	r->nan = scan.nan != NULL;
 	if (rc < 0) {
 		size_t line = 1;
 		if (size)
 			frcnn_count_lines(text, json.at, &line);
-		rc = frcnn_fail_at(err, name, line, &reason);
+		rc = frcnn_fail_at(err, r->name, line, &reason);
 		goto out;
 	}
 	if (!scan.object || !scan.values[IMAGES].data || (!images_only && !scan.values[ANNOTATIONS].data)) {
-		rc = frcnn_fail(err, FRCNN_EFORMAT, "%s:1: no COCO dataset: %s", name,
+		rc = frcnn_fail(err, FRCNN_EFORMAT, "%s:1: no COCO dataset: %s", r->name,
 				!scan.object                ? "not an object"
 				: !scan.values[IMAGES].data ? "missing key \"images\""
 							    : "missing key \"annotations\"");
 		goto out;
 	}
 	if (scan.duplicate)
-		frcnn_note(notices, FRCNN_NOTICE_WARNING, name, 0, "key \"%s\" appears twice, the last one counts",
-			   scan.duplicate);
-	r.has_categories = scan.values[CATEGORIES].data != NULL;
-	out->state = r.state = frcnn_calloc(1, sizeof(*r.state));
-	if (!r.state) {
+		frcnn_note(r->notices, FRCNN_NOTICE_WARNING, r->name, 0,
+			   "key \"%s\" appears twice, the last one counts", scan.duplicate);
+	*annotations = scan.values[ANNOTATIONS];
+	r->has_categories = scan.values[CATEGORIES].data != NULL;
+	r->truth->state = r->state = frcnn_calloc(1, sizeof(*r->state));
+	if (!r->state) {
 		rc = frcnn_fail_nomem(err);
 		goto out;
 	}
-	rc = take_array(&r, text, scan.values[IMAGES], "images", "image", image_keys, FRCNN_COUNT(image_keys),
+	rc = take_array(r, text, scan.values[IMAGES], "images", "image", image_keys, FRCNN_COUNT(image_keys),
 			take_image, err);
-	if (rc == 0 && r.has_categories)
-		rc = take_array(&r, text, scan.values[CATEGORIES], "categories", "category", category_keys,
+	if (rc == 0 && r->has_categories)
+		rc = take_array(r, text, scan.values[CATEGORIES], "categories", "category", category_keys,
 				FRCNN_COUNT(category_keys), take_category, err);
 	if (rc == 0 && !images_only)
-		rc = take_array(&r, text, scan.values[ANNOTATIONS], "annotations", "annotation", annotation_keys,
+		rc = take_array(r, text, scan.values[ANNOTATIONS], "annotations", "annotation", annotation_keys,
 				FRCNN_COUNT(annotation_keys), take_annotation, err);
-	if (rc == 0 && frcnn_ground_truth_index(out) < 0)
-		rc = frcnn_fail_nomem(err);
-	if (rc == 0)
-		warn_counts(&r);
 out:
 	frcnn_json_close(&json);
-	frcnn_id_map_free(&r.images);
-	frcnn_id_map_free(&r.annotations);
-	frcnn_buffer_free(&r.scratch);
-	if (rc == 0 && sources)
-		*sources = r.sources;
-	else
-		free(r.sources);
-	if (rc < 0)
-		frcnn_ground_truth_free(out);
 	return rc;
+}
+
+/* What raises a KeyError in pycocotools. */
+static int refuse_absent(const struct reading *r, struct frcnn_error *err)
+{
+	if (!r->pycocotools || r->want_sources || r->no_crowd + r->no_area == 0)
+		return 0;
+	return frcnn_fail(err, FRCNN_EFORMAT,
+			  "%s: annotations without iscrowd: %zu, without area: %zu (the first is annotation %" PRId64
+			  "), which pycocotools refuses",
+			  r->name, r->no_crowd, r->no_area, r->first_without);
+}
+
+/* Indexes what was taken, warns, gives free; *sources may be NULL. */
+static int finish(struct reading *r, int rc, struct frcnn_annotation_source **sources, struct frcnn_error *err)
+{
+	if (rc == 0)
+		rc = refuse_absent(r, err);
+	if (rc == 0 && frcnn_ground_truth_index(r->truth) < 0)
+		rc = frcnn_fail_nomem(err);
+	if (rc == 0)
+		warn_counts(r);
+	frcnn_id_map_free(&r->images);
+	frcnn_id_map_free(&r->annotations);
+	frcnn_buffer_free(&r->scratch);
+	if (rc == 0 && sources)
+		*sources = r->sources;
+	else
+		free(r->sources);
+	if (rc != 0)
+		frcnn_ground_truth_free(r->truth);
+	return rc;
+}
+
+int frcnn_dataset_parse(const void *bytes, size_t size, const char *name,
+			const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
+			struct frcnn_ground_truth *out, struct frcnn_annotation_source **sources,
+			struct frcnn_error *err)
+{
+	struct reading r = {.name = name,
+			    .notices = notices,
+			    .truth = out,
+			    .want_sources = sources != NULL,
+			    .pycocotools = options->pycocotools};
+	struct frcnn_span annotations;
+
+	*out = (struct frcnn_ground_truth){0};
+	if (sources)
+		*sources = NULL;
+	return finish(&r, parse_object(&r, bytes, size, options->images_only, &annotations, err), sources, err);
+}
+
+static void count_note(void *context, enum frcnn_notice_kind kind, const char *line)
+{
+	(void)kind;
+	(void)line;
+	++*(size_t *)context;
+}
+
+/* The annotations in pieces, the rest as ever, from a text in which their array is empty. 1: done; 0: not plain
+ * throughout, or something is to be said of an entry: nothing was taken. */
+static int parse_in_pieces(const char *text, size_t size, const char *name, size_t length, struct frcnn_pool *pool,
+			   const struct frcnn_notices *notices, struct frcnn_ground_truth *out, struct frcnn_error *err)
+{
+	size_t notes = 0;
+	struct frcnn_notices counting = {count_note, &notes};
+	struct reading r = {.name = name, .notices = &counting, .truth = out};
+	struct frcnn_buffer rest = {0};
+	struct frcnn_span annotations;
+	struct frcnn_pieces pieces;
+	int rc;
+
+	*out = (struct frcnn_ground_truth){0};
+	rc = frcnn_annotations_read(text, size, length, pool, &pieces);
+	if (rc <= 0)
+		goto out;
+	frcnn_buffer_add(&rest, text, pieces.first);
+	frcnn_buffer_puts(&rest, "[]");
+	frcnn_buffer_add(&rest, text + pieces.end, size - pieces.end);
+	rc = rest.failed ? FRCNN_ENOMEM : parse_object(&r, rest.data, rest.size, false, &annotations, NULL);
+	/* It must have been the dataset's own key that was found. */
+	if (rc == 0 && (annotations.data != rest.data + pieces.first || annotations.size != 2))
+		rc = FRCNN_EFORMAT;
+	for (size_t i = 0; i < pieces.npieces && rc == 0; i++) {
+		const struct frcnn_annotation *items = pieces.pieces[i].items;
+
+		for (size_t k = 0; k < pieces.pieces[i].count && rc == 0; k++)
+			rc = keep_annotation(&r, &items[k], NULL, 0, NULL);
+		free(pieces.pieces[i].items);
+		pieces.pieces[i].items = NULL;
+	}
+	if (notes > 0 || (rc < 0 && rc != FRCNN_ENOMEM))
+		rc = FRCNN_EFORMAT; /* said by the reader that comes after */
+	r.notices = notices;
+	rc = finish(&r, rc, NULL, NULL);
+	rc = rc == 0 ? 1 : rc == FRCNN_EFORMAT ? 0 : rc;
+out:
+	frcnn_pieces_free(&pieces);
+	frcnn_buffer_free(&rest);
+	return rc < 0 ? frcnn_fail_nomem(err) : rc;
+}
+
+int frcnn_dataset_open(const void *text, size_t size, const char *name,
+		       const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
+		       struct frcnn_ground_truth *out, struct frcnn_error *err)
+{
+	int rc = options->images_only || options->pycocotools
+		     ? 0
+		     : parse_in_pieces(text, size, name, options->piece, options->pool, notices, out, err);
+
+	if (rc == 0)
+		return frcnn_dataset_parse(text, size, name, options, notices, out, NULL, err);
+	return rc < 0 ? rc : 0;
 }
 
 int frcnn_ground_truth_parse(const void *text, size_t size, const char *name, bool images_only,
 			     const struct frcnn_notices *notices, struct frcnn_ground_truth *out,
 			     struct frcnn_error *err)
 {
-	return frcnn_dataset_parse(text, size, name, images_only, notices, out, NULL, err);
+	const struct frcnn_ground_truth_options options = {.images_only = images_only};
+	return frcnn_dataset_parse(text, size, name, &options, notices, out, NULL, err);
 }
 
 int frcnn_ground_truth_read(const char *path, bool images_only, const struct frcnn_notices *notices,

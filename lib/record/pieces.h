@@ -58,4 +58,19 @@ struct frcnn_pieces {
 int frcnn_pieces_read(struct frcnn_pieces *pieces, struct frcnn_pool *pool);
 void frcnn_pieces_free(struct frcnn_pieces *pieces);
 
+/* ---- the annotations of a dataset (annotations.c) -------------------------------------------------------------------
+ */
+
+struct frcnn_annotation {
+	int64_t id, image_id, category_id;
+	double bbox[4];
+	double area; /* >= 0 */
+	uint8_t crowd;
+	bool has_area, has_crowd; /* the keys are there */
+};
+/* The array behind the first "annotations" in the text, wherever that stands: the caller sees to it that it is the
+ * dataset's. Items are struct frcnn_annotation; the array is text[out->first .. out->end). As frcnn_pieces_read. */
+int frcnn_annotations_read(const char *text, size_t size, size_t length, struct frcnn_pool *pool,
+			   struct frcnn_pieces *out);
+
 #endif

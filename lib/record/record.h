@@ -141,6 +141,9 @@ void frcnn_records_close(struct frcnn_records *records);
  * without annotations too), detections in input order. Memory is the text (when it came from a stream) and 40 bytes a
  * detection. A result, annotation or line that is wrong is one error; the others go through. */
 int frcnn_records_next(struct frcnn_records *records, const struct frcnn_record **out, struct frcnn_error *err);
+/* Before the first call of frcnn_records_next: reads as pycocotools does. Python's NaN, Infinity and -Infinity are
+ * numbers too, what is too large for a double is infinite, boxes may have negative sizes. */
+void frcnn_records_pycocotools(struct frcnn_records *records);
 /* Settled by the first call of frcnn_records_next. */
 enum frcnn_record_form frcnn_records_form(const struct frcnn_records *records);
 
@@ -195,12 +198,17 @@ const char *frcnn_ground_truth_category(const struct frcnn_ground_truth *truth, 
 
 struct frcnn_ground_truth_options {
 	bool images_only;
+	/* COCO: reads as pycocotools does. NaN, Infinity and -Infinity are numbers, sizes and areas may be negative;
+	 * annotations without iscrowd or area fail the file (a KeyError there). */
+	bool pycocotools;
 	const struct frcnn_labels *labels; /* line i is category id i; of a COCO file not used. NULL: none */
 	const char *image_root;            /* YOLO: the folder of the images; NULL: the folder itself */
 	/* YOLO: how to ask for an image's size; give frcnn_image_size of image/. This folder opens no images itself. */
 	int (*image_size)(const void *bytes, size_t size, const struct frcnn_image_options *options, int *width,
 			  int *height, struct frcnn_error *err);
 	const struct frcnn_image_options *image_options; /* handed to image_size; may be NULL */
+	struct frcnn_pool *pool; /* a COCO file's annotations are read by its threads; may be NULL */
+	size_t piece;            /* bytes that one of them takes at a time; 0: the default. The result does not depend on it */
 };
 
 /*
@@ -371,19 +379,26 @@ struct frcnn_scan {
 	int (*unknown)(void *context, struct frcnn_span key, struct frcnn_span value, struct frcnn_error *err);
 	void *context;
 
+	bool known_nan; /* with python_nan of the reader: NaN and the like under these keys alone */
+
 	bool object;                               /* out: the value was an object */
+	const char *nan;                           /* out: a NaN or the like that the reader passed, or NULL */
 	struct frcnn_span values[FRCNN_SCAN_KEYS]; /* out: data NULL: absent */
 	const char *duplicate;                     /* out: a key that appeared more than once, or NULL */
 	struct frcnn_span text;                    /* out: the whole value */
 };
 /* Takes the value under the cursor. An error is one of syntax, or unknown()'s. */
 int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan);
+/* Fails naming the key where the scanned value holds a NaN or the like. */
+int frcnn_scan_refuse_nan(const struct frcnn_scan *scan, struct frcnn_error *err);
 
-/* Values from their text. Messages begin with name ("score is null, not a number") and know no place. */
-int frcnn_value_number(struct frcnn_span value, const char *name, double *out, float *out_f32, struct frcnn_error *err);
+/* Values from their text. Messages begin with name ("score is null, not a number") and know no place. python: NaN,
+ * Infinity and -Infinity are numbers, numbers that are too large infinite, and a box may have a negative size. */
+int frcnn_value_number(struct frcnn_span value, const char *name, bool python, double *out, float *out_f32,
+		       struct frcnn_error *err);
 int frcnn_value_id(struct frcnn_span value, const char *name, int64_t *out, struct frcnn_error *err);
 int frcnn_value_size(struct frcnn_span value, const char *name, int *out, struct frcnn_error *err); /* 0 .. INT_MAX */
-int frcnn_value_bbox(struct frcnn_span value, double out[4], float out_f32[4], struct frcnn_error *err);
+int frcnn_value_bbox(struct frcnn_span value, bool python, double out[4], float out_f32[4], struct frcnn_error *err);
 /* Decoded into *out (cleared first, NUL-terminated); null counts as absent: *present false. A NUL inside is refused. */
 int frcnn_value_text(struct frcnn_span value, const char *name, bool unescape, struct frcnn_buffer *out, bool *present,
 		     struct frcnn_error *err);
@@ -401,10 +416,14 @@ struct frcnn_annotation_source {
 	struct frcnn_span text;
 	size_t line, index;
 };
+/* As frcnn_ground_truth_parse, on the options' pool where the annotations are plain. */
+int frcnn_dataset_open(const void *text, size_t size, const char *name, const struct frcnn_ground_truth_options *options,
+		       const struct frcnn_notices *notices, struct frcnn_ground_truth *out, struct frcnn_error *err);
 /* As frcnn_ground_truth_parse. sources NULL: not wanted; else *sources is an array by annotation (the caller frees it),
  * and what matters to ground truth alone (area, iscrowd absent) is not warned of. */
-int frcnn_dataset_parse(const void *text, size_t size, const char *name, bool images_only,
-			const struct frcnn_notices *notices, struct frcnn_ground_truth *out,
+int frcnn_dataset_parse(const void *text, size_t size, const char *name,
+			const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
+			struct frcnn_ground_truth *out,
 			struct frcnn_annotation_source **sources, struct frcnn_error *err);
 
 /* Tells the form from the bytes as they come (sniff.c). Zero-initialise. */

@@ -334,7 +334,7 @@ static int open_file(const char *path, const struct frcnn_ground_truth_options *
 		rc =
 		    frcnn_fail(err, FRCNN_EFORMAT, "%s: XML; ground truth in VOC files is given as their folder", path);
 	else
-		rc = frcnn_ground_truth_parse(file.data, file.size, path, options->images_only, notices, out, err);
+		rc = frcnn_dataset_open(file.data, file.size, path, options, notices, out, err);
 	frcnn_file_close(&file);
 	return rc;
 }

@@ -1,5 +1,5 @@
 /* COCO datasets to columns: the columns hold together, and every image is found again by its id. */
-#include "record/record.h"
+#include "../unit/dataset_check.h"
 
 static void need(bool truth)
 {
@@ -57,5 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		frcnn_ground_truth_free(&truth);
 	}
+	dataset_check((const char *)data, size, 1 + size % 97, NULL);
 	return 0;
 }

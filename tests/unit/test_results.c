@@ -1,4 +1,5 @@
 /* The fast reader of COCO results against the records reader, on arrays cut into pieces of every size. */
+#include "dataset_check.h"
 #include "results_check.h"
 
 #include <criterion/criterion.h>
@@ -160,4 +161,92 @@ Test(results, refuses_what_needs_a_message)
 	cr_assert_not(takes("{\"image_id\":1,\"category_id\":1,\"bbox\":[1,2,3,4],\"score\":1}"), "no array");
 	cr_assert_not(takes("[]"), "empty");
 	cr_assert_not(takes(""), "nothing");
+}
+
+/* ---- datasets ------------------------------------------------------------------------------------ */
+
+static void annotation(struct frcnn_buffer *out, uint32_t id)
+{
+	static const char *const noise[] = {"\"segmentation\":[[1,2.5,3,4],[5,6]]",
+					    "\"segmentation\":{\"counts\":\"},{\"}",
+					    "\"keypoints\":[{\"a\":1},{\"b\":2}]", "\"annotations\":[]"};
+
+	frcnn_buffer_putc(out, '{');
+	if (draw(4) == 0)
+		frcnn_buffer_printf(out, "%s,", noise[draw(4)]);
+	/* Ids that appear again, images and categories that are not there: rarely. */
+	frcnn_buffer_printf(out, "\"id\":%u,", draw(30) ? id : draw(5));
+	space(out);
+	frcnn_buffer_printf(out, "\"image_id\":%u,\"category_id\": %u,", draw(200) ? draw(8) : 99,
+			    draw(100) ? draw(3) : 7);
+	if (draw(10))
+		frcnn_buffer_printf(out, "\"iscrowd\":%u,", draw(10) == 0);
+	if (draw(10))
+		frcnn_buffer_printf(out, "\"area\":%u.%u,", draw(2000), draw(100));
+	frcnn_buffer_printf(out, "\"bbox\":[%u,%u.5,%u,%s%u]}", draw(99), draw(99), draw(50), draw(300) ? "" : "-",
+			    draw(50));
+}
+
+static void dataset(struct frcnn_buffer *out, uint32_t annotations)
+{
+	uint32_t order = draw(3);
+
+	frcnn_buffer_clear(out);
+	frcnn_buffer_puts(out, "{\"info\":{\"about\":\"nothing\"}");
+	for (uint32_t i = 0; i < 3; i++) {
+		frcnn_buffer_putc(out, ',');
+		space(out);
+		switch ((order + i) % 3) {
+		case 0:
+			frcnn_buffer_puts(out, "\"images\":[");
+			for (uint32_t k = 0; k < 8; k++)
+				frcnn_buffer_printf(out, "%s{\"id\":%u,\"file_name\":\"%u.jpg\"}", k ? "," : "", k, k);
+			break;
+		case 1:
+			frcnn_buffer_puts(out, "\"categories\":[{\"id\":0,\"name\":\"a\"},{\"id\":1},{\"id\":2}");
+			break;
+		default:
+			frcnn_buffer_puts(out, "\"annotations\" : [");
+			for (uint32_t k = 0; k < annotations; k++) {
+				frcnn_buffer_puts(out, k ? "," : "");
+				space(out);
+				annotation(out, k + 10);
+			}
+		}
+		space(out);
+		frcnn_buffer_putc(out, ']');
+	}
+	frcnn_buffer_puts(out, "}\n");
+}
+
+Test(results, datasets_in_pieces_are_what_they_are_whole)
+{
+	struct frcnn_buffer text = {0};
+	struct frcnn_pool *pool = NULL;
+
+	cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
+	for (int i = 0; i < 600; i++) {
+		dataset(&text, draw(40));
+		cr_assert_not(text.failed);
+		cr_assert_eq(dataset_check(text.data, text.size, i % 3 ? 1 + draw(700) : 0, i % 2 ? pool : NULL), 0,
+			     "%s", text.data);
+	}
+	frcnn_pool_free(pool);
+	frcnn_buffer_free(&text);
+}
+
+Test(results, damaged_datasets_say_the_same_in_pieces)
+{
+	struct frcnn_buffer text = {0};
+
+	dataset(&text, 3);
+	for (size_t i = 0; i < text.size; i++) {
+		char old = text.data[i];
+
+		dataset_check(text.data, i, 1 + draw(100), NULL);
+		text.data[i] = "x0,}]\"\\ "[draw(8)];
+		dataset_check(text.data, text.size, 1 + draw(300), NULL);
+		text.data[i] = old;
+	}
+	frcnn_buffer_free(&text);
 }
