@@ -928,6 +928,8 @@ Test(record, labels)
 	expect_labels("a\n\r\n", 4, "line 2 is empty");
 	expect_labels("a\nb\0c\n", 6, "line 2 has a NUL in it");
 	expect_labels("a\n\xFF\n", 4, "line 2 is not UTF-8");
+	expect_labels("a\nb\tc\n", 6, "line 2 has a control character in it");
+	expect_labels("a\nb\r\r\n", 6, "line 2 has a control character in it");
 	struct frcnn_labels labels;
 	struct frcnn_error err;
 	cr_expect_eq(frcnn_labels_read("/nonexistent/labels", &labels, &err), FRCNN_EIO);
