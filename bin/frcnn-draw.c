@@ -213,7 +213,7 @@ static int relative_path(const char *name, struct frcnn_buffer *out, struct frcn
 	if (out->failed)
 		return frcnn_fail_nomem(err);
 	if (out->size == 0)
-		return frcnn_fail(err, FRCNN_EINVAL, "%s: not the name of a file", name);
+		return frcnn_fail(err, FRCNN_EINVAL, "\"%s\" is not the name of a file", name);
 	return 0;
 }
 
@@ -258,10 +258,10 @@ static int input_path(const struct job *job, const char *name, struct frcnn_buff
 }
 
 /* Whether a picture may be written to path: there is nothing, or an empty file, or no regular file, or a picture that
- * an earlier run wrote. */
-static int check_target(const struct job *job, const char *path, struct frcnn_error *err)
+ * an earlier run wrote and that is not the one it is drawn from. */
+static int check_target(const struct job *job, const char *path, const char *source, struct frcnn_error *err)
 {
-	struct stat target;
+	struct stat target, input;
 	char head[256];
 	size_t size;
 	FILE *stream;
@@ -272,9 +272,11 @@ static int check_target(const struct job *job, const char *path, struct frcnn_er
 		if (job->written[i].device == target.st_dev && job->written[i].number == target.st_ino)
 			return frcnn_fail(err, FRCNN_EINVAL, "%s: an earlier record's picture has this name", path);
 	}
+	if (stat(source, &input) == 0 && input.st_dev == target.st_dev && input.st_ino == target.st_ino)
+		return frcnn_fail(err, FRCNN_EINVAL, "%s: is the picture to draw on: not overwritten", path);
 	stream = fopen(path, "rbe");
 	if (!stream)
-		return frcnn_fail(err, FRCNN_EIO, "%s: %s", path, strerror(errno));
+		return frcnn_fail_errno(err, path, errno);
 	size = fread(head, 1, sizeof head, stream);
 	fclose(stream);
 	if (!memmem(head, size, MARK, strlen(MARK)))
@@ -283,11 +285,13 @@ static int check_target(const struct job *job, const char *path, struct frcnn_er
 	return 0;
 }
 
-static int write_picture(struct job *job, const char *path, const struct frcnn_buffer *bytes, struct frcnn_error *err)
+/* source: where the picture was read. */
+static int write_picture(struct job *job, const char *path, const char *source, const struct frcnn_buffer *bytes,
+			 struct frcnn_error *err)
 {
 	struct frcnn_output output = {0};
 	struct stat written;
-	int status = check_target(job, path, err);
+	int status = check_target(job, path, source, err);
 
 	if (status == 0)
 		status = frcnn_make_parents(path, err);
@@ -295,9 +299,11 @@ static int write_picture(struct job *job, const char *path, const struct frcnn_b
 		status = frcnn_output_open(path, &output, err);
 	if (status)
 		return status;
-	/* A write that fails is told by commit. */
-	(void)!fwrite(bytes->data, 1, bytes->size, output.stream);
-	status = frcnn_output_commit(&output, err);
+	errno = 0;
+	if (fwrite(bytes->data, 1, bytes->size, output.stream) != bytes->size)
+		status = frcnn_fail_errno(err, path, errno ? errno : EIO);
+	else
+		status = frcnn_output_commit(&output, err);
 	if (status) {
 		frcnn_output_abort(&output);
 		return status;
@@ -351,8 +357,8 @@ static int check_size(const struct frcnn_record *record, const struct frcnn_imag
 			      : "");
 }
 
-/* Messages name the file they are about. */
-static int draw_record(struct job *job, const struct frcnn_record *record, struct frcnn_error *err)
+/* Messages name the picture they are about; where the record is at fault, the records' file and its line. */
+static int draw_record(struct job *job, const struct frcnn_record *record, const char *records, struct frcnn_error *err)
 {
 	struct frcnn_buffer in = {0}, out = {0}, bytes = {0};
 	struct frcnn_file file = {0};
@@ -362,25 +368,31 @@ static int draw_record(struct job *job, const struct frcnn_record *record, struc
 	const char *name = record->file_name;
 	size_t truth;
 	bool was_png;
-	int status = find_truth(job, record, &truth, err);
+	int status = find_truth(job, record, &truth, &why);
 
-	if (status)
+	if (status) {
+		frcnn_fail(err, status, "%s:%zu: %s", records, record->line, why.message);
 		goto out;
+	}
 	if (!name && truth != SIZE_MAX)
 		name = job->truth.file_names[truth];
 	if (!name) {
-		status = record->has_image_id
-			     ? frcnn_fail(err, FRCNN_EINVAL, "image %lld: no file name known (--gt may tell it)",
-					  (long long)record->image_id)
-			     : frcnn_fail(err, FRCNN_EINVAL, "record without a file name");
+		status =
+		    record->has_image_id
+			? frcnn_fail(err, FRCNN_EINVAL, "%s:%zu: image %lld: no file name known (--gt may tell it)",
+				     records, record->line, (long long)record->image_id)
+			: frcnn_fail(err, FRCNN_EINVAL, "%s:%zu: record without a file name", records, record->line);
 		goto out;
 	}
 	if (job->join && truth == SIZE_MAX)
 		frcnn_warn(name, "not in the ground truth");
 	/* The name is looked at before anything is opened. */
-	status = output_path(job, name, false, false, &out, err);
-	if (status == 0)
-		status = input_path(job, name, &in, err);
+	status = output_path(job, name, false, false, &out, &why);
+	if (status) {
+		frcnn_fail(err, status, "%s:%zu: %s", records, record->line, why.message);
+		goto out;
+	}
+	status = input_path(job, name, &in, err);
 	if (status == 0)
 		status = frcnn_file_open(in.data, 0, &file, err);
 	if (status)
@@ -412,7 +424,7 @@ static int draw_record(struct job *job, const struct frcnn_record *record, struc
 		status = output_path(job, name, true, job->png, &out, err);
 	}
 	if (status == 0)
-		status = write_picture(job, out.data, &bytes, err);
+		status = write_picture(job, out.data, in.data, &bytes, err);
 	if (status == 0)
 		frcnn_say("%s: %zu boxes", out.data, drawing.count);
 out:
@@ -453,7 +465,7 @@ static void draw_stream(struct job *job, FILE *stream, const char *name)
 		return;
 	}
 	while ((next = frcnn_records_next(records, &record, &err)) != 0) {
-		if (next > 0 && draw_record(job, record, &err) == 0)
+		if (next > 0 && draw_record(job, record, strcmp(name, "-") == 0 ? "standard input" : name, &err) == 0)
 			continue;
 		frcnn_report(NULL, "%s", err.message);
 		job->trouble = true;
@@ -471,7 +483,7 @@ static void draw_file(struct job *job, const char *path)
 	}
 	stream = fopen(path, "rbe");
 	if (!stream) {
-		frcnn_report(path, "%s", strerror(errno));
+		frcnn_report_errno(path, errno);
 		job->trouble = true;
 		return;
 	}

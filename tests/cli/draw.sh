@@ -82,12 +82,18 @@ kind jpeg/photos/alpha.jpg jpeg
 # Never over an input, nor over anything that is not ours.
 cp photos/a.jpg a.before
 (cd photos && record a.jpg 27 21 0.9 | "$draw" -d . 2>../err) && fail "drew over its input"
-says err "frcnn-draw: ./a.jpg: exists and is no picture of frcnn-draw's: not overwritten"
+says err "frcnn-draw: ./a.jpg: is the picture to draw on: not overwritten"
 same photos/a.jpg a.before
+# also when the input is a picture of ours, which may be replaced otherwise
+cp pics/photos/a.jpg a.drawn
+(cd pics && record photos/a.jpg 27 21 0.9 | "$draw" -d . 2>../err) && fail "drew over its drawn input"
+says err "frcnn-draw: ./photos/a.jpg: is the picture to draw on: not overwritten"
+same pics/photos/a.jpg a.drawn
 mkdir -p mine/photos
 echo precious >mine/photos/a.jpg
 runs 2 "$draw" -d mine dets.jsonl
 lines err 1
+says err "frcnn-draw: mine/photos/a.jpg: exists and is no picture of frcnn-draw's: not overwritten"
 [ "$(cat mine/photos/a.jpg)" = precious ] || fail "overwrote a file of somebody's"
 [ -f mine/photos/sub/b.png ] || fail "the other pictures are not there"
 
@@ -106,7 +112,7 @@ runs 2 "$draw" -d bad bad.jsonl
 lines err 7
 says err 'frcnn-draw: photos/cut.jpg: truncated JPEG'
 grep -q '^frcnn-draw: photos/missing.jpg: ' err || fail "photos/missing.jpg is not named"
-says err 'frcnn-draw: ../up.jpg: a file_name with ".." is refused'
+says err 'frcnn-draw: bad.jsonl:3: ../up.jpg: a file_name with ".." is refused'
 grep -q '^frcnn-draw: bad.jsonl:5: ' err || fail "the bad line is not named"
 says err 'frcnn-draw: photos/a.jpg: the picture has 27x21 pixels, its record says 21x27 (--exif must be as it was for frcnn-detect)'
 says err "frcnn-draw: bad/photos/sub/b.png: an earlier record's picture has this name"
@@ -125,7 +131,19 @@ cat >gt.json <<'END'
 "annotations":[{"id":1,"image_id":7,"category_id":3,"bbox":[1,1,8,6],"area":48,"iscrowd":0}]}
 END
 runs 2 "$draw" -d coco coco.json
-says err 'frcnn-draw: image 7: no file name known (--gt may tell it)'
+says err 'frcnn-draw: coco.json:1: image 7: no file name known (--gt may tell it)'
+printf '{"file_name":"","detections":[]}\n{"detections":[]}\n{"file_name":"sub/b.png","image_id":8,"detections":[]}\n' >odd.jsonl
+runs 2 "$draw" -d odd --gt gt.json --image-root photos - <odd.jsonl
+says err 'frcnn-draw: standard input:1: "" is not the name of a file'
+says err 'frcnn-draw: standard input:2: record without a file name'
+grep -q '^frcnn-draw: standard input:3: .*image 7.*8' err || fail "the record that contradicts is not named: $(cat err)"
+if [ -c /dev/full ]; then
+	mkdir -p full/photos
+	ln -s /dev/full full/photos/a.jpg
+	record photos/a.jpg 27 21 0.9 >full.jsonl
+	runs 2 "$draw" -d full full.jsonl
+	says err 'frcnn-draw: full/photos/a.jpg: no space left on device'
+fi
 runs 0 "$draw" -d coco --gt gt.json --image-root photos coco.json
 differ coco/sub/b.png pics/photos/sub/b.png
 runs 0 "$draw" -d dataset --image-root photos gt.json
@@ -141,7 +159,7 @@ runs 2 "$draw" dets.jsonl
 says err 'frcnn-draw: a folder for the pictures is needed: -d DIR'
 runs 2 "$draw" -d x --png --jpeg dets.jsonl
 runs 2 "$draw" -d x nosuch.jsonl
-grep -q '^frcnn-draw: nosuch.jsonl: ' err || fail "a missing file is not named"
+says err 'frcnn-draw: nosuch.jsonl: no such file or directory'
 
 # The options of the man page are the program's.
 "$draw" --list-options | sed 's/	[^	]*$//' | sort >listed
