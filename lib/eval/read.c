@@ -93,8 +93,8 @@ int frcnn_eval_read_detections(const char *path, FILE *stream, const char *name,
 	bool streamed = !path || strcmp(path, "-") == 0;
 	int status = 0;
 
-	(void)pycocotools;
 	memset(out, 0, sizeof *out);
+	frcnn_validation_take_bad_boxes(validation, pycocotools);
 	if (!streamed && collector->count == 0) {
 		status = read_columns(path, validation, collector, pool, out, err);
 		if (status != 0)
@@ -108,6 +108,8 @@ int frcnn_eval_read_detections(const char *path, FILE *stream, const char *name,
 	} else {
 		status = frcnn_records_open_stream(stream, name, notices, &records, err);
 	}
+	if (status == 0 && pycocotools)
+		frcnn_records_pycocotools(records);
 	if (status == 0)
 		status = read_records(records, validation, collector, notices, out, err);
 	frcnn_records_close(records);

@@ -16,7 +16,8 @@ struct frcnn_eval_reading {
 };
 
 /*
- * path "-" or NULL: stream, which messages call by name. Detections go through validation (which joins them) into
+ * path "-" or NULL: stream, which messages call by name. pycocotools: NaN, Infinity and negative sizes are evaluated,
+ * as it does. Detections go through validation (which joins them) into
  * collector. One thing that is wrong is an error notice and counted; the rest goes through. Fails (0 < of failed aside)
  * only where nothing could be read at all, or memory is refused: the message names the file.
  */

@@ -33,6 +33,7 @@ struct frcnn_json {
 	size_t first_line;           /* number of the first line, for messages; 1 unless set by the caller */
 	int depth;
 	bool python_nan; /* take Python's NaN, Infinity, -Infinity as numbers */
+	const char *nan; /* the last one of those that was passed; NULL: none since it was last cleared by the caller */
 	bool checked;    /* set by a caller who passed over this very text before: skip need not look again */
 	bool first;      /* private: an object or array was entered, nothing of it read */
 };

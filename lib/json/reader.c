@@ -236,9 +236,12 @@ static bool pass_word(struct frcnn_json *json, const char *word)
 
 static int pass_number(struct frcnn_json *json)
 {
-	if (json->python_nan && (pass_word(json, "NaN") || pass_word(json, "Infinity") || pass_word(json, "-Infinity")))
-		return 0;
 	const char *at = json->at, *end = json->end;
+	if (json->python_nan &&
+	    (pass_word(json, "NaN") || pass_word(json, "Infinity") || pass_word(json, "-Infinity"))) {
+		json->nan = at;
+		return 0;
+	}
 	at += *at == '-';
 	if (at < end && *at == '0')
 		at++;

@@ -5,6 +5,8 @@
  */
 #include "record/record.h"
 
+#include <errno.h>
+
 enum phase { SNIFF, LINES, LOAD_ARRAY, LOAD_LINES, GIVE, DONE };
 
 /* A detection of the COCO forms, before its values are taken. */
@@ -22,6 +24,7 @@ struct frcnn_records {
 	struct frcnn_notices notices;
 	enum phase phase;
 	enum frcnn_record_form form;
+	bool pycocotools;
 
 	struct frcnn_buffer head; /* read from the stream ahead of need */
 	size_t at;                /* into head, or text */
@@ -109,6 +112,11 @@ void frcnn_records_close(struct frcnn_records *r)
 	free(r->record.extras);
 	free(r->strings);
 	free(r);
+}
+
+void frcnn_records_pycocotools(struct frcnn_records *r)
+{
+	r->pycocotools = true;
 }
 
 enum frcnn_record_form frcnn_records_form(const struct frcnn_records *r)
@@ -217,7 +225,7 @@ static int take_item(struct frcnn_records *r, const struct frcnn_scan *scan, enu
 	*item = (struct frcnn_record_item){.text = scan->text, .bbox_text = v[ITEM_BBOX]};
 	if (!scan->object)
 		return frcnn_fail(err, FRCNN_EFORMAT, "not an object");
-	rc = frcnn_value_bbox(v[ITEM_BBOX], item->bbox, item->bbox_f32, err);
+	rc = frcnn_value_bbox(v[ITEM_BBOX], r->pycocotools, item->bbox, item->bbox_f32, err);
 	if (rc < 0)
 		return rc;
 	if (v[ITEM_CATEGORY_ID].data) {
@@ -236,7 +244,7 @@ static int take_item(struct frcnn_records *r, const struct frcnn_scan *scan, enu
 	const char *key = kind == PROPOSAL && v[ITEM_OBJECTNESS].data ? "objectness" : "score";
 	item->score_text = v[*key == 'o' ? ITEM_OBJECTNESS : ITEM_SCORE];
 	if (item->score_text.data) {
-		rc = frcnn_value_number(item->score_text, key, &item->score, &item->score_f32, err);
+		rc = frcnn_value_number(item->score_text, key, r->pycocotools, &item->score, &item->score_f32, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -266,6 +274,7 @@ static int take_items(struct frcnn_records *r, struct frcnn_span array, const ch
 	if (array.data[0] != '[')
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s is not an array", name);
 	frcnn_json_open(&json, array.data, array.size, &reason);
+	json.python_nan = r->pycocotools;
 	rc = frcnn_json_enter_array(&json);
 	while (rc >= 0 && (rc = frcnn_json_next_element(&json)) > 0) {
 		void *grown = *items;
@@ -382,6 +391,7 @@ static int take_line(struct frcnn_records *r, struct frcnn_span line, struct frc
 	if (reserve_strings(r, line.size + 1) < 0)
 		return frcnn_fail(err, FRCNN_ENOMEM, "%s:%zu: out of memory", r->name, r->line_number);
 	frcnn_json_open(&json, line.data, line.size, &reason);
+	json.python_nan = r->pycocotools;
 	int rc = frcnn_scan_value(&json, &scan);
 	if (rc == 0)
 		rc = frcnn_json_finish(&json);
@@ -401,8 +411,10 @@ static int take_line(struct frcnn_records *r, struct frcnn_span line, struct frc
 
 static int read_failed(struct frcnn_records *r, struct frcnn_error *err)
 {
+	int code = errno;
+
 	r->phase = DONE;
-	return frcnn_fail(err, FRCNN_EIO, "%s: cannot be read", r->name);
+	return frcnn_fail_errno(err, r->name, code ? code : EIO);
 }
 
 static int nomem(struct frcnn_records *r, struct frcnn_error *err)
@@ -547,6 +559,9 @@ static int load_result(struct frcnn_records *r, const struct frcnn_scan *scan, s
 	if (!scan->object)
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %snot an object", r->name, r->line_number,
 				  place_text(where, place));
+	if (!r->pycocotools && frcnn_scan_refuse_nan(scan, &reason) < 0)
+		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %s%s", r->name, r->line_number, place_text(where, place),
+				  reason.message);
 	if (!scan->values[ITEM_IMAGE_ID].data)
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s:%zu: %smissing key \"image_id\"", r->name, r->line_number,
 				  place_text(where, place));
@@ -616,6 +631,7 @@ static int load_array(struct frcnn_records *r, struct frcnn_error *err)
 		r->counted = r->text;
 		frcnn_json_open(&r->json, r->text, r->size, &r->reason);
 		r->json_open = true;
+		r->json.python_nan = true; /* an element that holds one is refused alone */
 		rc = frcnn_json_enter_array(&r->json);
 		r->entered = true;
 	}
@@ -652,6 +668,7 @@ static int load_lines(struct frcnn_records *r, struct frcnn_error *err)
 		if (is_blank(line))
 			continue;
 		frcnn_json_open(&json, line.data, line.size, &reason);
+		json.python_nan = true;
 		rc = frcnn_scan_value(&json, &scan);
 		if (rc == 0)
 			rc = frcnn_json_finish(&json);
@@ -669,11 +686,12 @@ static int load_lines(struct frcnn_records *r, struct frcnn_error *err)
 
 static int load_dataset(struct frcnn_records *r, struct frcnn_error *err)
 {
+	const struct frcnn_ground_truth_options options = {.pycocotools = r->pycocotools};
 	struct frcnn_annotation_source *sources = NULL;
 	struct frcnn_ground_truth *t = &r->truth;
 
 	r->phase = DONE;
-	int rc = frcnn_dataset_parse(r->text, r->size, r->name, false, &r->notices, t, &sources, err);
+	int rc = frcnn_dataset_parse(r->text, r->size, r->name, &options, &r->notices, t, &sources, err);
 	if (rc < 0)
 		return rc;
 	r->loaded = frcnn_calloc(t->nannotations, sizeof(*r->loaded));
@@ -749,6 +767,7 @@ static int give_item(struct frcnn_records *r, size_t which, struct frcnn_error *
 		where.array = dataset ? "annotations" : "results";
 
 	frcnn_json_open(&json, loaded->text, loaded->size, &reason);
+	json.python_nan = r->pycocotools;
 	rc = frcnn_scan_value(&json, &scan);
 	frcnn_json_close(&json);
 	if (rc >= 0)

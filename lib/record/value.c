@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 
 static bool blank(char c)
 {
@@ -18,11 +19,29 @@ static bool letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+/* The last key between text and at; false where there is none, or it is no plain word. */
+static bool key_before(const char *text, const char *at, struct frcnn_span *key)
+{
+	const char *begin, *end = NULL;
+
+	while (at > text && !end)
+		if (*--at == ':' && at > text && at[-1] == '"')
+			end = at - 1;
+	if (!end)
+		return false;
+	begin = end;
+	while (begin > text && letter(begin[-1]))
+		begin--;
+	*key = (struct frcnn_span){begin, (size_t)(end - begin)};
+	return key->size > 0 && key->size <= 64 && begin > text && begin[-1] == '"';
+}
+
 /* A NaN or Infinity, which is no JSON, is told with the key that it stands under: the last key before it. */
 static void name_key(const struct frcnn_json *json)
 {
 	static const char *const words[] = {"NaN", "Infinity"};
-	const char *at = json->at, *begin, *end = NULL;
+	const char *at = json->at;
+	struct frcnn_span key;
 	bool found = false;
 
 	while (at < json->end && letter(*at))
@@ -32,23 +51,24 @@ static void name_key(const struct frcnn_json *json)
 		if ((size_t)(at - json->text) >= size && memcmp(at - size, words[i], size) == 0)
 			found = true;
 	}
-	if (!json->err || !found)
-		return;
-	while (at > json->text && !end)
-		if (*--at == ':' && at > json->text && at[-1] == '"')
-			end = at - 1;
-	if (!end)
-		return;
-	begin = end;
-	while (begin > json->text && letter(begin[-1]))
-		begin--;
-	if (begin == end || begin == json->text || begin[-1] != '"' || end - begin > 64)
+	if (!json->err || !found || !key_before(json->text, at, &key))
 		return;
 	struct frcnn_error reason = *json->err;
-	frcnn_fail(json->err, reason.status, "%s (key \"%.*s\")", reason.message, (int)(end - begin), begin);
+	frcnn_fail(json->err, reason.status, "%s (key \"%.*s\")", reason.message, (int)key.size, key.data);
 }
 
-int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
+int frcnn_scan_refuse_nan(const struct frcnn_scan *scan, struct frcnn_error *err)
+{
+	struct frcnn_span key;
+
+	if (!scan->nan)
+		return 0;
+	if (!key_before(scan->text.data, scan->nan, &key))
+		return frcnn_fail(err, FRCNN_EFORMAT, "NaN and Infinity are not JSON");
+	return frcnn_fail(err, FRCNN_EFORMAT, "NaN and Infinity are not JSON (key \"%.*s\")", (int)key.size, key.data);
+}
+
+static int scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 {
 	struct frcnn_span key, value;
 	int rc;
@@ -64,6 +84,7 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 		return frcnn_json_skip(json, &scan->text);
 
 	const char *from = json->at;
+	bool python_nan = json->python_nan;
 	while (from < json->end && *from != '{')
 		from++;
 	rc = frcnn_json_enter_object(json);
@@ -74,6 +95,7 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 		while (i < scan->nkeys &&
 		       !(key.size && key.data[0] == scan->keys[i][0] && frcnn_span_is(key, scan->keys[i])))
 			i++;
+		json->python_nan = python_nan && (i < scan->nkeys || !scan->known_nan);
 		if (i == scan->nkeys && scan->unknown) {
 			/* the decoded key does not outlive the next call on the cursor */
 			struct frcnn_buffer copy = {0};
@@ -100,6 +122,7 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 			scan->duplicate = scan->keys[i];
 		scan->values[i] = value;
 	}
+	json->python_nan = python_nan;
 	if (rc < 0)
 		return rc;
 	const char *to = json->at;
@@ -107,6 +130,20 @@ int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
 		to--;
 	scan->text = (struct frcnn_span){from, (size_t)(to - from)};
 	return 0;
+}
+
+int frcnn_scan_value(struct frcnn_json *json, struct frcnn_scan *scan)
+{
+	json->nan = NULL;
+	int rc = scan_value(json, scan);
+	scan->nan = json->nan;
+	return rc;
+}
+
+/* NaN, Infinity and -Infinity, as Python writes them. */
+static bool is_python(struct frcnn_span value)
+{
+	return frcnn_span_is(value, "NaN") || frcnn_span_is(value, "Infinity") || frcnn_span_is(value, "-Infinity");
 }
 
 static const char *kind_of(struct frcnn_span value)
@@ -124,7 +161,7 @@ static const char *kind_of(struct frcnn_span value)
 	case 'n':
 		return "null";
 	default:
-		return "a number";
+		return is_python(value) ? "NaN or Infinity" : "a number";
 	}
 }
 
@@ -133,15 +170,35 @@ static bool is_number(struct frcnn_span value)
 	return value.size && (value.data[0] == '-' || (value.data[0] >= '0' && value.data[0] <= '9'));
 }
 
-int frcnn_value_number(struct frcnn_span value, const char *name, double *out, float *out_f32, struct frcnn_error *err)
+int frcnn_value_number(struct frcnn_span value, const char *name, bool python, double *out, float *out_f32,
+		       struct frcnn_error *err)
 {
-	if (!is_number(value))
+	bool negative = value.size && value.data[0] == '-';
+	float f32 = 0;
+
+	if (python && is_python(value)) {
+		*out = value.data[0] == 'N' ? (double)NAN : negative ? -(double)INFINITY : (double)INFINITY;
+		if (out_f32)
+			*out_f32 = (float)*out;
+		return 0;
+	}
+	if (!is_number(value) || is_python(value))
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s is %s, not a number", name, kind_of(value));
 	int rc = frcnn_parse_double(value.data, value.size, out);
+	if (rc < 0 && python) {
+		*out = negative ? -(double)INFINITY : (double)INFINITY;
+		rc = 0;
+	}
 	if (rc == 0 && out_f32)
-		rc = frcnn_parse_float(value.data, value.size, out_f32);
+		rc = frcnn_parse_float(value.data, value.size, &f32);
+	if (rc < 0 && python) {
+		f32 = negative ? -INFINITY : INFINITY;
+		rc = 0;
+	}
 	if (rc < 0)
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s does not fit a floating-point number", name);
+	if (out_f32)
+		*out_f32 = f32;
 	return 0;
 }
 
@@ -205,7 +262,7 @@ int frcnn_value_size(struct frcnn_span value, const char *name, int *out, struct
 	return 0;
 }
 
-int frcnn_value_bbox(struct frcnn_span value, double out[4], float out_f32[4], struct frcnn_error *err)
+int frcnn_value_bbox(struct frcnn_span value, bool python, double out[4], float out_f32[4], struct frcnn_error *err)
 {
 	static const char *const names[4] = {"bbox[0]", "bbox[1]", "bbox[2]", "bbox[3]"};
 	struct frcnn_json json;
@@ -218,11 +275,12 @@ int frcnn_value_bbox(struct frcnn_span value, double out[4], float out_f32[4], s
 	if (value.size == 0 || value.data[0] != '[')
 		return frcnn_fail(err, FRCNN_EFORMAT, "bbox is %s, not an array of four numbers", kind_of(value));
 	frcnn_json_open(&json, value.data, value.size, err);
+	json.python_nan = python;
 	rc = frcnn_json_enter_array(&json);
 	while (rc >= 0 && (rc = frcnn_json_next_element(&json)) > 0) {
 		rc = frcnn_json_skip(&json, &number);
 		if (rc >= 0 && n < 4)
-			rc = frcnn_value_number(number, names[n], &out[n], out_f32 ? &out_f32[n] : NULL, err);
+			rc = frcnn_value_number(number, names[n], python, &out[n], out_f32 ? &out_f32[n] : NULL, err);
 		n++;
 	}
 	frcnn_json_close(&json);
@@ -230,7 +288,7 @@ int frcnn_value_bbox(struct frcnn_span value, double out[4], float out_f32[4], s
 		return rc;
 	if (n != 4)
 		return frcnn_fail(err, FRCNN_EFORMAT, "bbox has %zu numbers, not four", n);
-	if (out[2] < 0 || out[3] < 0)
+	if (!python && (out[2] < 0 || out[3] < 0))
 		return frcnn_fail(err, FRCNN_EFORMAT, "bbox has a negative %s", out[2] < 0 ? "width" : "height");
 	return 0;
 }
