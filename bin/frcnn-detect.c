@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #define DEFAULT_MODEL "models/parts-r18.safetensors"
 
@@ -102,8 +103,8 @@ static struct frcnn_opt options[] = {
      .name = "mean",
      .argument = "R,G,B",
      .value = &mean,
-     .min = -INFINITY,
-     .max = INFINITY,
+     .min = -1e6,
+     .max = 1e6,
      .result = true,
      .help = "subtracted from pixels in [0,1]"},
     {.type = FRCNN_OPT_REALS,
@@ -111,7 +112,7 @@ static struct frcnn_opt options[] = {
      .argument = "R,G,B",
      .value = &std,
      .min = 1e-6,
-     .max = INFINITY,
+     .max = 1e6,
      .result = true,
      .help = "what they are divided by then"},
     {.type = FRCNN_OPT_TEXT,
@@ -154,7 +155,7 @@ static struct frcnn_opt options[] = {
      .argument = "N",
      .value = &min_size,
      .min = 1,
-     .max = 100000,
+     .max = 65535,
      .result = true,
      .help = "resize the shorter side to N pixels"},
     {.type = FRCNN_OPT_INT,
@@ -162,7 +163,7 @@ static struct frcnn_opt options[] = {
      .argument = "N",
      .value = &max_size,
      .min = 1,
-     .max = 100000,
+     .max = 65535,
      .result = true,
      .help = "unless the longer one would exceed N"},
     {.type = FRCNN_OPT_INT,
@@ -456,6 +457,8 @@ static int list_categories(struct setup *setup, struct frcnn_error *err)
 static int make_detector(struct setup *setup, struct frcnn_error *err)
 {
 	struct frcnn_detector_options own;
+	struct frcnn_error why;
+	int status;
 
 	frcnn_detector_options_init(&own);
 	own.device = (enum frcnn_device)device;
@@ -474,7 +477,11 @@ static int make_detector(struct setup *setup, struct frcnn_error *err)
 		own.slice_height = slice.height;
 		own.slice_overlap = slice.overlap;
 	}
-	return frcnn_detector_new(setup->model, &own, &setup->detector, err);
+	status = frcnn_detector_new(setup->model, &own, &setup->detector, &why);
+	/* A tensor is at fault; else an option, or the machine. */
+	if (status == FRCNN_EFORMAT)
+		return frcnn_fail(err, status, "%s: %s", model_path ? model_path : setup->default_path, why.message);
+	return status < 0 ? frcnn_fail(err, status, "%s", why.message) : 0;
 }
 
 static void free_setup(struct setup *setup)
@@ -495,7 +502,8 @@ struct given {
 	char *name; /* NULL: known by its id */
 	bool has_id;
 	int64_t id;
-	float *boxes; /* count * 4 corners */
+	int width, height; /* of the picture, 0: not stated */
+	float *boxes;      /* count * 4 corners */
 	size_t count;
 };
 
@@ -560,6 +568,8 @@ static int add_given(struct givens *givens, const struct frcnn_record *record, s
 	given->name = record->file_name ? frcnn_strdup(record->file_name) : NULL;
 	given->has_id = record->has_image_id;
 	given->id = record->image_id;
+	given->width = record->width;
+	given->height = record->height;
 	givens->count++;
 	if (!given->boxes || (record->file_name && !given->name))
 		return frcnn_fail_nomem(err);
@@ -649,9 +659,9 @@ out:
 	return status;
 }
 
-/* The record about an input; NULL with *err when there is none, or not one alone. */
+/* The record about an input; NULL with *err when there is none, not one alone, or one about another picture. */
 static const struct given *find_given(const struct givens *givens, const struct frcnn_input *input,
-				      struct frcnn_error *err)
+				      const struct frcnn_image *picture, struct frcnn_error *err)
 {
 	struct given key = {.name = input->name, .id = input->id}, *probe = &key;
 	struct given **found = bsearch(&probe, givens->by_name, givens->nnames, sizeof probe, compare_names);
@@ -677,6 +687,15 @@ static const struct given *find_given(const struct givens *givens, const struct 
 	    !(frcnn_record_stem_id((*found)->name, &stem) && stem == (*found)->id)) {
 		frcnn_fail(err, FRCNN_EFORMAT, "image id %lld here, %lld in %s", (long long)input->id,
 			   (long long)(*found)->id, proposals_path);
+		return NULL;
+	}
+	if ((*found)->width > 0 && (*found)->height > 0 &&
+	    ((*found)->width != picture->width || (*found)->height != picture->height)) {
+		bool turned = (*found)->width == picture->height && (*found)->height == picture->width;
+
+		frcnn_fail(err, FRCNN_EINVAL, "the picture has %dx%d pixels, its record in %s says %dx%d%s",
+			   picture->width, picture->height, proposals_path, (*found)->width, (*found)->height,
+			   turned ? " (--exif must be as it was then)" : "");
 		return NULL;
 	}
 	return *found;
@@ -892,6 +911,36 @@ out:
 	return status;
 }
 
+static bool is_file(const char *path, const struct stat *file)
+{
+	struct stat info;
+
+	return path && stat(path, &info) == 0 && info.st_dev == file->st_dev && info.st_ino == file->st_ino;
+}
+
+/* -o FILE may replace any file but one that this run reads: whoever names it there has made a slip. */
+static int check_output(const struct setup *setup, const struct frcnn_inputs *inputs, struct frcnn_error *err)
+{
+	const char *model = model_path ? model_path : setup->default_path;
+	const char *others[] = {labels_path, truth_path, proposals_path};
+	struct stat file;
+
+	if (!output_path || strcmp(output_path, "-") == 0 || stat(output_path, &file) < 0 || !S_ISREG(file.st_mode))
+		return 0;
+	if (is_file(model, &file))
+		return frcnn_fail(err, FRCNN_EINVAL, "-o %s: that is the model", output_path);
+	for (size_t i = 0; i < FRCNN_COUNT(others); i++) {
+		if (is_file(others[i], &file))
+			return frcnn_fail(err, FRCNN_EINVAL, "-o %s: that is read by this run", output_path);
+	}
+	for (size_t i = 0; i < inputs->count; i++) {
+		if (is_file(inputs->items[i].path, &file))
+			return frcnn_fail(err, FRCNN_EINVAL, "-o %s: that is the input %s", output_path,
+					  inputs->items[i].path);
+	}
+	return 0;
+}
+
 /* Everything that a picture's record depends on, a line each. */
 static int describe_run(const struct setup *setup, const char *proposals_digest, struct frcnn_buffer *out,
 			struct frcnn_error *err)
@@ -937,7 +986,7 @@ static int detect_one(struct work *work, const struct frcnn_input *input, const 
 		frcnn_warn(input->path, "%d x %d pixels, but %d x %d in %s", picture->width, picture->height,
 			   input->width, input->height, truth_path);
 	if (proposals_path) {
-		const struct given *given = find_given(&work->givens, input, err);
+		const struct given *given = find_given(&work->givens, input, picture, err);
 
 		status =
 		    given ? frcnn_classify(detector, picture, given->boxes, given->count, found, err) : FRCNN_EINVAL;
@@ -1026,7 +1075,8 @@ static int open_sink(struct work *work, const struct frcnn_run *run, bool *whole
 	work->writer.any = work->sink.bytes > (int64_t)work->text.size;
 	frcnn_say("going on behind %zu of %zu inputs", work->sink.done, run->count);
 	if (work->sink.failed > 0)
-		frcnn_warn(NULL, "%zu inputs failed before the interruption", work->sink.failed);
+		frcnn_warn(NULL, "%zu input%s failed before the interruption", work->sink.failed,
+			   work->sink.failed == 1 ? "" : "s");
 	return 0;
 }
 
@@ -1051,6 +1101,8 @@ static int run_all(struct work *work, char **operands, int count)
 	    list_categories(&work->setup, &err) < 0)
 		goto trouble;
 	if (proposals_path && read_givens(&work->givens, proposals_digest, &err) < 0)
+		goto trouble;
+	if (check_output(&work->setup, &work->inputs, &err) < 0)
 		goto trouble;
 	if (format == FRCNN_FORMAT_COCO && check_ids(&work->inputs, &err) < 0)
 		goto trouble;

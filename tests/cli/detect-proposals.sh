@@ -34,6 +34,13 @@ says err 'frcnn-detect: sub/c.png: no record in boxes'
 # shellcheck disable=SC2086
 runs 0 "$detect" $quick --proposals-from direct a.png
 lines out 1
+# Boxes of a picture of another size are of another picture, or of one that was turned.
+sed 's/"width":96,"height":64/"width":64,"height":96/' boxes >turned
+! cmp -s boxes turned || fail "the size of round.png is not 96 x 64"
+# shellcheck disable=SC2086
+runs 2 "$detect" $quick --proposals-from turned a.png b.jpg
+lines out 1
+says err 'frcnn-detect: a.png: the picture has 96x64 pixels, its record in turned says 64x96 (--exif must be as it was then)'
 echo '{"file_name":"a.png","proposals":[]}' >none
 # shellcheck disable=SC2086
 runs 0 "$detect" $quick --proposals-from none a.png

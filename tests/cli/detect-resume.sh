@@ -50,7 +50,7 @@ for format in jsonl coco csv; do
 		runs 2 "$detect" $quick --format $format -o file --resume $inputs
 		same wanted file
 		[ ! -e file.part ] && [ ! -e file.part.json ] || fail "the part or its sidecar stayed"
-		says err 'frcnn-detect: warning: 1 inputs failed before the interruption'
+		says err 'frcnn-detect: warning: 1 input failed before the interruption'
 	done
 done
 

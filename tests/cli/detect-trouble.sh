@@ -51,6 +51,27 @@ grep -q '^frcnn-detect: endless.jpg: warning: ' err || fail "no warning: $(cat e
 runs 0 "$detect" $quick -q longer.png endless.jpg
 lines err 0
 
+# What is read is not written over: a picture, the model, labels.
+cp "$model" mine.safetensors
+printf 'a\nb\nc\nd\n' >names
+for name in square.jpg mine.safetensors names; do
+	cp $name before
+	runs 2 "$detect" --model mine.safetensors --labels names --min-size 64 --max-size 96 round.png square.jpg -o $name
+	lines err 1
+	grep -q "^frcnn-detect: -o $name: that is " err || fail "$name: $(cat err)"
+	same before $name
+	[ ! -e $name.part ] || fail "$name.part was begun"
+done
+
+# A tensor at fault: the model is named. Its file ends in weights, which become NaN.
+{
+	head -c -8 "$model"
+	printf '\377\377\377\377\377\377\377\377'
+} >nan.safetensors
+runs 2 "$detect" --model nan.safetensors round.png
+lines err 1
+grep -q '^frcnn-detect: nan.safetensors: tensor ".*not finite$' err || fail "says $(cat err)"
+
 if [ "$(id -u)" != 0 ]; then
 	chmod 0 square.jpg
 	# shellcheck disable=SC2086

@@ -38,7 +38,8 @@ wrong '--slice: 64x64:64: the overlap must be smaller than both sides' --slice 6
 wrong '--slice: 0x64: sides must be 1 to 1000000 pixels' --slice 0x64
 wrong '--classes: an empty word in the list' --classes person,,car
 wrong '--mean needs 3 numbers, not 2' --mean 1,2
-wrong '--std: 0 is below 1e-06' --std 0,1,1
+wrong '--std: 0 is outside 1e-06 to 1000000' --std 0,1,1
+wrong '--max-size: 65536 is outside 1 to 65535' --max-size 65536
 wrong 'this build has no CUDA backend' --device cuda x
 wrong '--anchors: "32" is not of the form SIZES;RATIOS' --anchors 32 x
 wrong '--anchors does not go with --anchor-sizes or --aspect-ratios' --anchors '32;1' --anchor-sizes 32 x
