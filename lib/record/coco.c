@@ -203,11 +203,12 @@ static int note_id(struct reading *r, int64_t id)
 {
 	const struct frcnn_ground_truth *t = r->truth;
 	size_t n = t->nannotations;
+	bool ascending = r->annotations.slots == 0; /* so far: none of them is in the map */
 	int rc = 1;
 
-	if (r->annotations.slots == 0 && (n == 0 || id > t->annotation_ids[n - 1]))
+	if (ascending && (n == 0 || id > t->annotation_ids[n - 1]))
 		return 0;
-	for (size_t i = 0; r->annotations.slots == 0 && i < n && rc >= 0; i++)
+	for (size_t i = 0; ascending && i < n && rc >= 0; i++)
 		rc = frcnn_id_map_add(&r->annotations, t->annotation_ids[i], i, NULL);
 	if (rc >= 0)
 		rc = frcnn_id_map_add(&r->annotations, id, n, NULL);
@@ -511,19 +512,20 @@ static void count_note(void *context, enum frcnn_notice_kind kind, const char *l
 
 /* The annotations in pieces, the rest as ever, from a text in which their array is empty. 1: done; 0: not plain
  * throughout, or something is to be said of an entry: nothing was taken. */
-static int parse_in_pieces(const char *text, size_t size, const char *name, size_t length, struct frcnn_pool *pool,
-			   const struct frcnn_notices *notices, struct frcnn_ground_truth *out, struct frcnn_error *err)
+static int parse_in_pieces(const char *text, size_t size, const char *name,
+			   const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
+			   struct frcnn_ground_truth *out, struct frcnn_error *err)
 {
 	size_t notes = 0;
 	struct frcnn_notices counting = {count_note, &notes};
-	struct reading r = {.name = name, .notices = &counting, .truth = out};
+	struct reading r = {.name = name, .notices = &counting, .truth = out, .pycocotools = options->pycocotools};
 	struct frcnn_buffer rest = {0};
 	struct frcnn_span annotations;
 	struct frcnn_pieces pieces;
 	int rc;
 
 	*out = (struct frcnn_ground_truth){0};
-	rc = frcnn_annotations_read(text, size, length, pool, &pieces);
+	rc = frcnn_annotations_read(text, size, options->piece, options->pool, &pieces);
 	if (rc <= 0)
 		goto out;
 	frcnn_buffer_add(&rest, text, pieces.first);
@@ -556,9 +558,7 @@ int frcnn_dataset_open(const void *text, size_t size, const char *name,
 		       const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
 		       struct frcnn_ground_truth *out, struct frcnn_error *err)
 {
-	int rc = options->images_only || options->pycocotools
-		     ? 0
-		     : parse_in_pieces(text, size, name, options->piece, options->pool, notices, out, err);
+	int rc = options->images_only ? 0 : parse_in_pieces(text, size, name, options, notices, out, err);
 
 	if (rc == 0)
 		return frcnn_dataset_parse(text, size, name, options, notices, out, NULL, err);

@@ -78,7 +78,8 @@ Test(not_numbers, one_result_is_refused)
 	}
 	/* other words are no numbers, and end the array */
 	expect("[{\"image_id\":1,\"score\":nan}]", false, "! f:1: column 24: expected a value, found 'n'\n");
-	expect("[{\"image_id\":1,\"score\":-NaN}]", false, "! f:1: column 25: expected a JSON number, found 'N'\n");
+	expect("[{\"image_id\":1,\"score\":-NaN}]", false,
+	       "! f:1: column 25: expected a JSON number, found 'N' (key \"score\")\n");
 }
 
 Test(not_numbers, results_as_pycocotools_reads_them)

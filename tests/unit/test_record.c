@@ -817,7 +817,7 @@ Test(record, ground_truth_errors)
 	    {"{\"images\":[]}", "g:1: no COCO dataset: missing key \"annotations\""},
 	    {"{\"images\":{},\"annotations\":[]}", "g:1: images is not an array"},
 	    {"{\"images\":[],\n\n\"annotations\":[],\"info\":{\"year\":NaN}}",
-	     "g:3: column 34: NaN and Infinity are not JSON (key \"year\")"},
+	     "g:3: column 33: NaN and Infinity are not JSON (key \"year\")"},
 	};
 	for (size_t i = 0; i < FRCNN_COUNT(broken); i++) {
 		cr_expect_eq(

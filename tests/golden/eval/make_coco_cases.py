@@ -409,8 +409,8 @@ def make_files():
     truth, results = to_coco(c)
     files["agnostic"] = (json.dumps(truth), json.dumps(results), "--agnostic", truth, results, {"agnostic": True})
 
-    # id 0 and a duplicate: the traps
-    c = make_case(26)
+    # id 0 and a duplicate, each in a case where it changes the numbers: the traps
+    c = make_case(86)
     truth, results = to_coco(c)
     files["id-zero"] = (json.dumps(truth), json.dumps(results), "--pycocotools", truth, results, {})
     c = make_case(27)
