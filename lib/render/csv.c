@@ -114,7 +114,7 @@ static void put_model(struct row *row)
 	row->whose = NULL;
 	put_metrics(row, &model->metrics);
 	if (matched) {
-		put_row(row, "best_threshold", model->best.score);
+		put_row(row, "best_threshold", model->best.cut);
 		put_row(row, "best_f1", model->best.f1);
 	}
 	if (model->has_tide && !(row->report->hidden & FRCNN_MEASURE_TIDE)) {
@@ -135,7 +135,7 @@ static void put_model(struct row *row)
 		put_row(row, "detections", (double)row->whose->detections);
 		put_metrics(row, &row->whose->metrics);
 		if (matched) {
-			put_row(row, "best_threshold", row->whose->best.score);
+			put_row(row, "best_threshold", row->whose->best.cut);
 			put_row(row, "best_f1", row->whose->best.f1);
 		}
 	}
@@ -172,6 +172,7 @@ int frcnn_report_curves(const struct frcnn_report *report, struct frcnn_buffer *
 			frcnn_buffer_clear(&place);
 			row = (struct row){report, model, &model->classes[k], &place};
 			put_place(&row);
+			out->failed |= place.failed;
 			for (int t = 0; t < cells->T && !place.failed; t++) {
 				for (int r = 0; r < cells->R; r++) {
 					size_t at = frcnn_render_cell(cells, t, r, k);
@@ -191,7 +192,6 @@ int frcnn_report_curves(const struct frcnn_report *report, struct frcnn_buffer *
 			}
 		}
 	}
-	out->failed |= place.failed;
 	frcnn_buffer_free(&place);
 	return out->failed ? frcnn_fail_nomem(err) : 0;
 }

@@ -1223,12 +1223,17 @@ static void put_sweep(const struct page *p)
 
 static void put_threshold_cells(const struct page *p, const struct frcnn_eval_threshold *t)
 {
-	bool none = t->score == -1;
+	char cut[32];
 
-	put_cell(p, t->score);
-	put_cell(p, none ? -1 : t->precision);
-	put_cell(p, none ? -1 : t->recall);
-	put_cell(p, none ? -1 : t->f1);
+	/* exact: rounded, it might keep one more */
+	cut[t->found ? frcnn_format_double(t->cut, cut) : 0] = '\0';
+	if (t->found)
+		PUT(p, "<td>%s</td>", cut);
+	else
+		put_cell(p, -1);
+	put_cell(p, t->precision);
+	put_cell(p, t->recall);
+	put_cell(p, t->f1);
 }
 
 static void put_threshold_row(const struct page *p, const char *name, const char *style,
@@ -1267,7 +1272,7 @@ static void put_facts(const struct page *p)
 
 static void put_thresholds(const struct page *p)
 {
-	static const char *const four = "<th scope=\"col\">Score</th><th scope=\"col\">Precision</th><th "
+	static const char *const four = "<th scope=\"col\">Above</th><th scope=\"col\">Precision</th><th "
 					"scope=\"col\">Recall</th><th scope=\"col\">F1</th>";
 	const struct frcnn_report_model *model = p->model;
 	char scratch[FRCNN_RENDER_NAME];

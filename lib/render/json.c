@@ -61,7 +61,7 @@ static void key_threshold(struct frcnn_json_writer *w, const char *key, const st
 {
 	frcnn_json_key(w, key);
 	frcnn_json_begin_object(w);
-	key_number(w, "score", t->score);
+	key_number(w, "threshold", t->cut);
 	key_number(w, "precision", t->precision);
 	key_number(w, "recall", t->recall);
 	key_number(w, "f1", t->f1);
@@ -99,7 +99,7 @@ static void put_classes(struct frcnn_json_writer *w, const struct frcnn_report *
 				key_number(w, "recall", c->operating.recall);
 			if (frcnn_report_metric_find(&c->metrics, "f1") == NULL)
 				key_number(w, "f1", c->operating.f1);
-			key_number(w, "best_threshold", c->best.score);
+			key_number(w, "best_threshold", c->best.cut);
 			key_number(w, "best_f1", c->best.f1);
 			put_wanted(w, report, &c->at_precision, &c->at_recall);
 		}

@@ -103,10 +103,13 @@ static bool fill_classes(const struct frcnn_report *report, const struct frcnn_r
 
 static void put_threshold(struct frcnn_table *table, const struct frcnn_eval_threshold *t)
 {
-	frcnn_table_value(table, t->score);
-	frcnn_table_value(table, t->score == -1 ? -1 : t->precision);
-	frcnn_table_value(table, t->score == -1 ? -1 : t->recall);
-	frcnn_table_value(table, t->score == -1 ? -1 : t->f1);
+	char cut[32];
+
+	cut[t->found ? frcnn_format_double(t->cut, cut) : 0] = '\0';
+	frcnn_table_put(table, t->found ? cut : "-");
+	frcnn_table_value(table, t->precision);
+	frcnn_table_value(table, t->recall);
+	frcnn_table_value(table, t->f1);
 }
 
 static void put_operating(const struct frcnn_report *report, struct frcnn_table *table, const char *name,
@@ -134,14 +137,14 @@ static bool fill_thresholds(const struct frcnn_report *report, const struct frcn
 	score[frcnn_format_double(report->threshold_score, score)] = '\0';
 	title(report, model, table, "Precision, recall and F1 at scores above %s and at the best thresholds (IoU %.2f)",
 	      score, report->match_iou);
-	HEADS(table, "class", "precision", "recall", "F1", "best F1 from", "precision", "recall", "F1");
+	HEADS(table, "class", "precision", "recall", "F1", "best F1 above", "precision", "recall", "F1");
 	if (report->has_want_precision) {
-		snprintf(text, sizeof(text), "precision %g from", report->want_precision);
+		snprintf(text, sizeof(text), "precision %g above", report->want_precision);
 		HEADS(table, text, "precision", "recall", "F1");
 		table->columns = 12;
 	}
 	if (report->has_want_recall) {
-		snprintf(text, sizeof(text), "recall %g from", report->want_recall);
+		snprintf(text, sizeof(text), "recall %g above", report->want_recall);
 		HEADS(table, text, "precision", "recall", "F1");
 		table->columns = report->has_want_precision ? 16 : 12;
 	}

@@ -63,16 +63,20 @@ void frcnn_table_text(const struct frcnn_table *table, struct frcnn_buffer *out)
 	size_t *widths = frcnn_calloc(table->columns, sizeof(*widths));
 	struct frcnn_buffer shown = {0};
 
+	const char *cell = table->cells.data;
+
 	if (widths == NULL || table->cells.failed || table->title.failed) {
 		out->failed = true;
-		free(widths);
-		return;
+		goto out;
 	}
-	const char *cell = table->cells.data;
 	for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
 		frcnn_buffer_clear(&shown);
 		frcnn_printable(&shown, cell, strlen(cell));
-		size_t length = shown.failed ? 0 : length_of(shown.data);
+		if (shown.failed) {
+			out->failed = true;
+			goto out;
+		}
+		size_t length = length_of(shown.data);
 		if (length > widths[i % table->columns])
 			widths[i % table->columns] = length;
 	}
@@ -83,7 +87,7 @@ void frcnn_table_text(const struct frcnn_table *table, struct frcnn_buffer *out)
 		frcnn_printable(&shown, cell, strlen(cell));
 		if (shown.failed) {
 			out->failed = true;
-			break;
+			goto out;
 		}
 		size_t gap = widths[column] - length_of(shown.data);
 		frcnn_buffer_puts(out, column == 0 ? " " : "  ");
@@ -95,6 +99,7 @@ void frcnn_table_text(const struct frcnn_table *table, struct frcnn_buffer *out)
 		if (column + 1 == table->columns)
 			frcnn_buffer_putc(out, '\n');
 	}
+out:
 	frcnn_buffer_free(&shown);
 	free(widths);
 }

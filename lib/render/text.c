@@ -58,10 +58,13 @@ static void custom(const struct frcnn_report *report, const struct frcnn_report_
 		line(out, true, range, o->areas[i].name, last, frcnn_render_area(metrics, "AR", o->areas[i].name));
 }
 
-static void heading(struct frcnn_buffer *out, const char *title)
+static void heading(struct frcnn_buffer *out, const struct frcnn_buffer *title)
 {
 	frcnn_buffer_putc(out, '\n');
-	frcnn_printable(out, title, strlen(title));
+	if (title->failed)
+		out->failed = true;
+	else
+		frcnn_printable(out, title->data, title->size);
 	frcnn_buffer_putc(out, '\n');
 }
 
@@ -81,13 +84,13 @@ int frcnn_render_text(const struct frcnn_report *report, struct frcnn_buffer *ou
 			frcnn_table_clear(&table);
 			if (!frcnn_section_fill(report, model, (enum frcnn_section)s, &table))
 				continue;
-			heading(out, table.title.data);
+			heading(out, &table.title);
 			frcnn_table_text(&table, out);
 		}
 	}
 	frcnn_table_clear(&table);
 	if (frcnn_section_gates(report, &table)) {
-		heading(out, table.title.data);
+		heading(out, &table.title);
 		frcnn_table_text(&table, out);
 	}
 	frcnn_table_free(&table);
