@@ -44,6 +44,13 @@ int frcnn_fail_nomem(struct frcnn_error *err)
 
 int frcnn_fail_errno(struct frcnn_error *err, const char *path, int code)
 {
+	/* A path too long for a message loses its middle, so that the reason still fits. */
+	char cut[sizeof(err->message)];
+	size_t size = strlen(path), room = sizeof(err->message) - 224;
+	if (size > room) {
+		snprintf(cut, sizeof(cut), "%.*s...%s", (int)(room / 2), path, path + size - room / 2);
+		path = cut;
+	}
 	if (code == ENOMEM)
 		return frcnn_fail(err, FRCNN_ENOMEM, "%s: out of memory", path);
 	const char *reason = strerror(code);

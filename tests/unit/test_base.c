@@ -2,6 +2,7 @@
 #include "base/base.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
@@ -54,6 +55,21 @@ Test(error, long_messages_are_cut_between_characters)
 }
 
 /* ---- memory and buffers ---------------------------------------------------- */
+
+Test(error, a_long_path_leaves_room_for_the_reason)
+{
+	struct frcnn_error err;
+	char path[5001];
+	memset(path, 'd', sizeof(path));
+	memcpy(path, "first/", 6);
+	memcpy(path + sizeof(path) - 6, "/last", 6);
+	cr_assert_eq(frcnn_fail_errno(&err, path, ENAMETOOLONG), FRCNN_EIO);
+	cr_assert_eq(strncmp(err.message, "first/ddd", 9), 0);
+	cr_assert_not_null(strstr(err.message, "ddd...ddd"));
+	cr_assert_not_null(strstr(err.message, "/last: file name too long"));
+	cr_assert_eq(frcnn_fail_errno(&err, "", ENOENT), FRCNN_EIO);
+	cr_assert_str_eq(err.message, "\"\": no such file or directory");
+}
 
 Test(memory, overflow_is_refused)
 {
