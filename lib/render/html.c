@@ -663,7 +663,7 @@ static void put_baseline(const struct page *p)
 static const char *column_head(const char *name)
 {
 	static const char *const heads[][2] = {
-	    {"precision", "Precision"}, {"recall", "Recall"}, {"f1", "F1"}, {"voc", "VOC AP"}};
+	    {"precision", "Precision"}, {"recall", "Recall"}, {"f1", "F1"}, {"voc", "VOC"}};
 
 	for (size_t i = 0; i < FRCNN_COUNT(heads); i++) {
 		if (strcmp(name, heads[i][0]) == 0)
@@ -1099,12 +1099,13 @@ static void put_matrix(const struct page *p, const struct weight *categories, si
 	size_t side = p->report->nconfusion + 1;
 	bool dense = count > MATRIX_NUMBERS + 1;
 	double cell = dense ? 10.5 : count > 6 ? 40 : 56, margin = dense ? 76 : 104;
+	double right = dense ? 4 : 60; /* the last name is written aslant */
 	struct frcnn_chart chart = {.out = p->out,
-				    .width = margin + cell * (double)count + 4,
+				    .width = margin + cell * (double)count + right,
 				    .height = margin + cell * (double)count + 4,
 				    .left = margin,
 				    .top = margin,
-				    .right = 4,
+				    .right = right,
 				    .bottom = 4,
 				    .x_high = (double)count,
 				    .y_low = (double)count,
