@@ -64,7 +64,7 @@ CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c scores.c calibration.c confusion.c) \
-	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c)
+	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c traps.c)
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
@@ -125,10 +125,10 @@ $(BUILD)/$(SHARED): $(LIB_OBJ)
 
 $(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 # What one program alone has beside its main file.
-EVAL_PROGRAM_SRC = bin/eval/options.c
+EVAL_PROGRAM_SRC = bin/eval/options.c bin/eval/inputs.c bin/eval/outputs.c
 $(BUILD)/bin/frcnn-eval: $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 
 # ---- tests ---------------------------------------------------------------

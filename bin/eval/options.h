@@ -1,6 +1,6 @@
 /*
- * eval - parts of frcnn-eval: here the forms of its options. Never installed,
- * and no other program links it.
+ * eval - parts of frcnn-eval: here the forms of its options, in job.h its run.
+ * Never installed, and no other program links it.
  */
 #ifndef FRCNN_EVAL_OPTIONS_H
 #define FRCNN_EVAL_OPTIONS_H

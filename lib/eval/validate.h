@@ -97,4 +97,18 @@ int frcnn_validation_finish(struct frcnn_validation *validation, const struct fr
 /* In the order of the kinds; one of a kind at the most. Belongs to the validation. */
 const struct frcnn_finding *frcnn_validation_findings(const struct frcnn_validation *validation, size_t *count);
 
+/* ---- ids that pycocotools takes otherwise (traps.c) -------------------------------------------------------------- */
+
+/* Of more detections the traps are named alone. */
+#define FRCNN_EVAL_TRAPS_LIMIT 250000
+/*
+ * Annotation id 0 and duplicate ids: 1 and a line (no newline) that names them and the difference of AP, for
+ * detections of the whole ground truth (columns made without pycocotools; ap: theirs) evaluated with options; 0: there
+ * are none; < 0: memory.
+ */
+int frcnn_eval_traps(const struct frcnn_ground_truth *ground_truth, const char *truth_name,
+		     const struct frcnn_eval_detections *detections, const char *name,
+		     const struct frcnn_eval_options *options, double ap, struct frcnn_pool *pool, char *line,
+		     size_t size, struct frcnn_error *err);
+
 #endif
