@@ -45,7 +45,7 @@ LIBS = $(PKG_LIBS) -lpthread -lm
 # A kernel file is named after the instruction set that it alone is compiled for.
 ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86)) $(HOT_FLAGS)
 # Loops over channels and boxes are written for a vectorising compiler; gcc at -O2 hardly vectorises.
-HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/%,$<),-O3))
+HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/%,$<),-O3))
 ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
 	$(if $(filter %_avx512.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma)
 
@@ -60,7 +60,8 @@ GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_h
 	fuse.c shape.c memory_plan.c print.c)
 KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c \
 	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c)
-CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/pointwise.c
+CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/winograd.c lib/cpu/pointwise.c
+NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c scores.c calibration.c confusion.c) \
@@ -68,7 +69,7 @@ EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c 
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
-LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(DRAW_SRC)
+LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(DRAW_SRC)
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_not_numbers.c tests/unit/test_results.c tests/unit/test_truth.c tests/unit/test_validate.c tests/unit/test_image.c tests/unit/test_draw.c \

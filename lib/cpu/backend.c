@@ -104,9 +104,13 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 			continue;
 		conv = geometry(net, NULL, (int)i);
 		p = &net->graph->params[node->params];
-		status = frcnn_conv_pack(net->kernels, &conv, net->pool, &net->packed[node->params], err);
+		status = (frcnn_winograd_fits(&conv) ? frcnn_winograd_pack : frcnn_conv_pack)(
+		    net->kernels, &conv, net->pool, &net->packed[node->params], err);
 		if (status)
 			return status;
+		if (net->packed[node->params].winograd &&
+		    frcnn_winograd_scratch(net->kernels, &conv) > net->scratch.floats)
+			net->scratch.floats = frcnn_winograd_scratch(net->kernels, &conv);
 		free(p->weight);
 		free(p->bias);
 		p->weight = p->bias = NULL;
@@ -140,14 +144,18 @@ static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, struct frcnn_
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
+	status = pack_weights(net, err);
+	if (status)
+		goto out;
 	for (int i = 0; i < net->scratch.workers; i++) {
 		net->scratch.block[i] = frcnn_alloc_aligned(net->scratch.floats, sizeof(float));
 		if (!net->scratch.block[i]) {
 			status = frcnn_fail_nomem(err);
 			goto out;
 		}
+		/* Rows of a tile that nothing is gathered into are computed with, though not looked at. */
+		memset(net->scratch.block[i], 0, net->scratch.floats * sizeof(float));
 	}
-	status = pack_weights(net, err);
 out:
 	if (status) {
 		cpu_release(net);
@@ -293,7 +301,8 @@ static void run_node(struct network *net, int i)
 		else if (node->groups > 1)
 			frcnn_depthwise_run(net->kernels, &conv, &net->packed[node->params], net->pool, x, y);
 		else
-			frcnn_conv_run(net->kernels, &conv, &net->packed[node->params], net->pool, &net->scratch, x, y);
+			(net->packed[node->params].winograd ? frcnn_winograd_run : frcnn_conv_run)(
+			    net->kernels, &conv, &net->packed[node->params], net->pool, &net->scratch, x, y);
 		break;
 	case FRCNN_OP_BATCH_NORM:
 		/* Only in a graph that was not folded: y = x * weight + bias. */

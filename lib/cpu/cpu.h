@@ -22,6 +22,7 @@ struct frcnn_worker_memory {
 /* Weights (K, C, R, S) as panels of nr filters, each (R * S * C, nr), zero-padded; bias likewise (panels * nr). */
 struct frcnn_packed {
 	float *weight, *bias;
+	bool winograd; /* weight is winograd.c's: panels of (36, C, nr) */
 };
 
 /* groups 1, or one filter a channel (weight then (R, S, C)). Other groupings stay as they are (reference). */
@@ -34,6 +35,20 @@ size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
 void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 		    const struct frcnn_packed *packed, struct frcnn_pool *pool,
 		    const struct frcnn_worker_memory *scratch, const float *x, float *y);
+
+/* ---- 3 x 3 with stride 1 by Winograd's F(4x4, 3x3) (winograd.c) ---------------- */
+
+/* Whether it is the algorithm for this shape; heights and widths do not matter. */
+bool frcnn_winograd_fits(const struct frcnn_conv *conv);
+int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
+			struct frcnn_packed *out, struct frcnn_error *err);
+size_t frcnn_winograd_scratch(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv);
+void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
+			const struct frcnn_packed *packed, struct frcnn_pool *pool,
+			const struct frcnn_worker_memory *scratch, const float *x, float *y);
+
+/* ---- one filter a channel (conv.c) ------------------------------------------------ */
+
 void frcnn_depthwise_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 			 const struct frcnn_packed *packed, struct frcnn_pool *pool, const float *x, float *y);
 

@@ -47,6 +47,17 @@ struct frcnn_depthwise_row {
 	enum frcnn_gemm_act act;
 };
 
+/* A 4 x 4 block of outputs of a 3 x 3 convolution from its 36 products (winograd.inc). */
+struct frcnn_winograd_output {
+	const float *m; /* product p (row-major in 6 x 6) of column j at m + p * stride + j; nr columns */
+	size_t stride;
+	const float *bias;         /* nr */
+	float *y[16];              /* output pixels, row-major in 4 x 4; NULL: outside of the image */
+	const float *residual[16]; /* added before the activation; NULL: none */
+	size_t columns;            /* how many of nr exist */
+	enum frcnn_gemm_act act;
+};
+
 struct frcnn_kernels {
 	const char *name;
 	int mr, nr; /* tile of gemm_tile */
@@ -58,6 +69,10 @@ struct frcnn_kernels {
 	void (*max_into)(float *y, const float *x, size_t n);
 	/* Pixel p, channel c: y = x * scale[c]; pixels * channels values. */
 	void (*scale_channels)(float *y, const float *x, const float *scale, size_t pixels, size_t channels);
+	/* Winograd's F(4x4, 3x3): the 6 x 6 pixels (row-major, a multiple of 16 channels each) of one block,
+	 * transformed: value p of channel c at v + p * stride + c. */
+	void (*winograd_input)(const float *const pixel[36], size_t channels, float *v, size_t stride);
+	void (*winograd_output)(const struct frcnn_winograd_output *block);
 };
 
 /* The table by name ("avx512", "avx2", "c"; NULL: the best this machine has); NULL when it is unknown or this machine

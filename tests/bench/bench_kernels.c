@@ -109,6 +109,7 @@ static void bench_layer(size_t i, const struct frcnn_kernels *kernels, struct fr
 			       .act = FRCNN_GEMM_RELU};
 	struct frcnn_packed packed = {0};
 	struct frcnn_worker_memory memory = {NULL, frcnn_conv_scratch(kernels), frcnn_pool_threads(pool)};
+	bool winograd;
 	double best = INFINITY, flop;
 	float *x, *y, *w;
 
@@ -117,18 +118,21 @@ static void bench_layer(size_t i, const struct frcnn_kernels *kernels, struct fr
 	x = fill((size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels);
 	y = fill((size_t)v.n * (size_t)v.out_height * (size_t)v.out_width * (size_t)v.out_channels);
 	w = fill((size_t)v.out_channels * (size_t)v.channels * (size_t)v.kernel_h * (size_t)v.kernel_w);
+	winograd = frcnn_winograd_fits(&v);
+	if (winograd)
+		memory.floats = frcnn_winograd_scratch(kernels, &v);
 	memory.block = frcnn_calloc((size_t)memory.workers, sizeof *memory.block);
 	if (!memory.block)
 		exit(2);
 	for (int t = 0; t < memory.workers; t++)
 		memory.block[t] = fill(memory.floats);
 	v.weight = w;
-	if (frcnn_conv_pack(kernels, &v, pool, &packed, NULL))
+	if ((winograd ? frcnn_winograd_pack : frcnn_conv_pack)(kernels, &v, pool, &packed, NULL))
 		exit(2);
 	for (int round = 0; round < 4; round++) {
 		double start = frcnn_seconds();
 
-		frcnn_conv_run(kernels, &v, &packed, pool, &memory, x, y);
+		(winograd ? frcnn_winograd_run : frcnn_conv_run)(kernels, &v, &packed, pool, &memory, x, y);
 		best = fmin(best, frcnn_seconds() - start);
 	}
 	flop = 2.0 * v.n * v.out_height * v.out_width * v.out_channels * v.channels * v.kernel_h * v.kernel_w;

@@ -57,8 +57,8 @@ static void check_guards(const float *whole, size_t n, const char *what)
 		cr_assert(whole[i] == MARK && whole[n + GUARD + i] == MARK, "%s writes outside its output", what);
 }
 
-/* max|a - b| <= 1e-5 * max|b|, at least 1e-5 */
-static void check_close(const float *a, const float *b, size_t n, const char *what)
+/* max|a - b| <= tolerance * max|b|, at least tolerance */
+static void check_close(const float *a, const float *b, size_t n, float tolerance, const char *what)
 {
 	float most = 1, worst = 0;
 
@@ -67,7 +67,7 @@ static void check_close(const float *a, const float *b, size_t n, const char *wh
 		worst = fmaxf(worst, fabsf(a[i] - b[i]));
 		cr_assert(isfinite(a[i]), "%s: value %zu is not finite", what, i);
 	}
-	cr_assert(worst <= 1e-5f * most, "%s: off by %g of %g", what, (double)worst, (double)most);
+	cr_assert(worst <= tolerance * most, "%s: off by %g of %g", what, (double)worst, (double)most);
 }
 
 static struct frcnn_conv random_conv(int groups)
@@ -93,7 +93,7 @@ static struct frcnn_conv random_conv(int groups)
 	return v;
 }
 
-static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, struct frcnn_pool *pool)
+static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, struct frcnn_pool *pool, bool winograd)
 {
 	size_t nx = (size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels;
 	size_t ny = (size_t)v.n * (size_t)v.out_height * (size_t)v.out_width * (size_t)v.out_channels;
@@ -102,26 +102,31 @@ static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	float *want = fill(ny), *y = guarded(ny, &whole);
 	struct frcnn_packed packed = {0};
 	float *blocks[4];
-	struct frcnn_worker_memory memory = {blocks, frcnn_conv_scratch(kernels), frcnn_pool_threads(pool)};
-	char what[160];
+	size_t floats = winograd ? frcnn_winograd_scratch(kernels, &v) : frcnn_conv_scratch(kernels);
+	struct frcnn_worker_memory memory = {blocks, floats, frcnn_pool_threads(pool)};
+	char what[176];
 
 	for (int i = 0; i < memory.workers; i++)
 		blocks[i] = fill(memory.floats);
+	for (size_t i = 0; i < nx && winograd; i++)
+		x[i] /= 16; /* sums of the size of one, as between normalised layers */
 	v.weight = w;
 	v.bias = between(0, 3) ? bias : NULL;
 	v.residual = v.groups == 1 && between(0, 1) ? residual : NULL;
-	snprintf(what, sizeof what,
-		 "%s: conv %d groups %d, %dx%dx%dx%d to %dx%dx%d, window %dx%d/%d pad %d dilation %d", kernels->name,
-		 v.act, v.groups, v.n, v.height, v.width, v.channels, v.out_height, v.out_width, v.out_channels,
-		 v.kernel_h, v.kernel_w, v.stride, v.pad, v.dilation);
+	snprintf(what, sizeof what, "%s: %s %d groups %d, %dx%dx%dx%d to %dx%dx%d, window %dx%d/%d pad %d dilation %d",
+		 kernels->name, winograd ? "winograd" : "conv", v.act, v.groups, v.n, v.height, v.width, v.channels,
+		 v.out_height, v.out_width, v.out_channels, v.kernel_h, v.kernel_w, v.stride, v.pad, v.dilation);
 	frcnn_conv_reference(&v, x, want);
-	cr_assert_eq(frcnn_conv_pack(kernels, &v, pool, &packed, NULL), 0);
-	if (v.groups > 1)
+	cr_assert_eq((winograd ? frcnn_winograd_pack : frcnn_conv_pack)(kernels, &v, pool, &packed, NULL), 0);
+	if (winograd)
+		frcnn_winograd_run(kernels, &v, &packed, pool, &memory, x, y);
+	else if (v.groups > 1)
 		frcnn_depthwise_run(kernels, &v, &packed, pool, x, y);
 	else
 		frcnn_conv_run(kernels, &v, &packed, pool, &memory, x, y);
 	check_guards(whole, ny, what);
-	check_close(y, want, ny, what);
+	/* Winograd's own error is up to some 1e-5 of the sums before the activation. */
+	check_close(y, want, ny, winograd ? 5e-5f : 1e-5f, what);
 	for (int i = 0; i < memory.workers; i++)
 		free(blocks[i]);
 	free(packed.weight);
@@ -143,7 +148,7 @@ static void conv_cases(int groups, int cases)
 	cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
 	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++)
 		for (int i = 0; i < cases; i++)
-			conv_case(kernels, random_conv(groups), between(0, 1) ? pool : NULL);
+			conv_case(kernels, random_conv(groups), between(0, 1) ? pool : NULL, false);
 	frcnn_pool_free(pool);
 }
 
@@ -155,6 +160,34 @@ Test(kernels, convolution)
 Test(kernels, depthwise_convolution)
 {
 	conv_cases(2, 60);
+}
+
+/* Sizes that are no multiples of 4, filters no multiples of a panel, channels beyond one block of depth. */
+Test(kernels, winograd_convolution)
+{
+	const struct frcnn_kernels *kernels;
+	struct frcnn_pool *pool = NULL;
+
+	seed();
+	cr_assert_eq(frcnn_pool_new(3, &pool, NULL), 0);
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+		for (int i = 0; i < 60; i++) {
+			struct frcnn_conv v = {
+			    .n = between(1, 3), .kernel_h = 3, .kernel_w = 3, .stride = 1, .dilation = 1, .groups = 1};
+
+			v.pad = between(0, 2);
+			v.height = between(3, 19);
+			v.width = between(3, 19);
+			v.out_height = v.height + 2 * v.pad - 2;
+			v.out_width = v.width + 2 * v.pad - 2;
+			v.channels = 16 * between(2, i % 10 ? 4 : 20);
+			v.out_channels = between(16, 75);
+			v.act = (enum frcnn_gemm_act)between(0, 3);
+			cr_assert(frcnn_winograd_fits(&v));
+			conv_case(kernels, v, between(0, 1) ? pool : NULL, true);
+		}
+	}
+	frcnn_pool_free(pool);
 }
 
 /* Deep enough for several blocks of depth, several blocks of rows, several groups of panels. */
@@ -178,7 +211,7 @@ Test(kernels, convolution_over_several_blocks)
 
 	seed();
 	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++)
-		conv_case(kernels, v, NULL);
+		conv_case(kernels, v, NULL, false);
 }
 
 Test(kernels, elementwise)
@@ -198,7 +231,7 @@ Test(kernels, elementwise)
 			for (size_t k = 0; k < n; k++)
 				want[k] = frcnn_act_reference(x[k] + (i % 2 ? z[k] : 0), act);
 			check_guards(whole, n, "add_act");
-			check_close(y, want, n, "add_act");
+			check_close(y, want, n, 1e-5f, "add_act");
 
 			kernels->scale_channels(y, x, z, pixels, channels);
 			for (size_t k = 0; k < n; k++)

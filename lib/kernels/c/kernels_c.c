@@ -1,6 +1,8 @@
 /* The portable table: plain C for any machine. */
 #define SUFFIX(name) name##_c
+#define LANES        4
 #include "kernels/c/generic.inc"
+#include "kernels/c/winograd.inc"
 
 #define MR 4
 #define NR 8
@@ -36,4 +38,6 @@ const struct frcnn_kernels frcnn_kernels_c = {
     .add_act = add_act_c,
     .max_into = max_into_c,
     .scale_channels = scale_channels_c,
+    .winograd_input = winograd_input_c,
+    .winograd_output = winograd_output_c,
 };

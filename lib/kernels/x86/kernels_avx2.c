@@ -1,6 +1,8 @@
 /* AVX2 with FMA: 6 x 16 tile of the matrix product, 12 accumulators. */
 #define SUFFIX(name) name##_avx2
+#define LANES        8
 #include "kernels/c/generic.inc"
+#include "kernels/c/winograd.inc"
 
 #include <immintrin.h>
 
@@ -72,4 +74,6 @@ const struct frcnn_kernels frcnn_kernels_avx2 = {
     .add_act = add_act_avx2,
     .max_into = max_into_avx2,
     .scale_channels = scale_channels_avx2,
+    .winograd_input = winograd_input_avx2,
+    .winograd_output = winograd_output_avx2,
 };

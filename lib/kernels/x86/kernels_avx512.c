@@ -1,6 +1,8 @@
 /* AVX-512 (F, BW, DQ, VL): 14 x 32 tile of the matrix product, 28 accumulators. */
 #define SUFFIX(name) name##_avx512
+#define LANES        16
 #include "kernels/c/generic.inc"
+#include "kernels/c/winograd.inc"
 
 #include <immintrin.h>
 
@@ -72,4 +74,6 @@ const struct frcnn_kernels frcnn_kernels_avx512 = {
     .add_act = add_act_avx512,
     .max_into = max_into_avx512,
     .scale_channels = scale_channels_avx512,
+    .winograd_input = winograd_input_avx512,
+    .winograd_output = winograd_output_avx512,
 };
