@@ -699,15 +699,8 @@ Test(text, printable)
 Test(text, lines)
 {
 	static const char *const lines[] = {"a", " a b ", "d\xc3\xb6g", "\xf0\x9f\x98\x80", "\xc2\xa0", "back\\slash"};
-	static const char *const others[] = {"",
-					     "a\n",
-					     "a\tb",
-					     "\x1b[1m",
-					     "a\x7f",
-					     "\xc2\x9b"
-					     "1m",
-					     "a\xc2\x80",
-					     "bad\xff"};
+	static const char *const others[] = {"",      "a\n",        "a\tb",      "\x1b[1m",
+					     "a\x7f", "\xc2\x9b[m", "a\xc2\x80", "bad\xff"};
 	for (size_t i = 0; i < FRCNN_COUNT(lines); i++)
 		cr_expect(frcnn_is_line(lines[i], strlen(lines[i])), "%zu", i);
 	for (size_t i = 0; i < FRCNN_COUNT(others); i++)
