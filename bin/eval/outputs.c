@@ -32,6 +32,7 @@ int eval_write_outputs(const struct eval_job *job, struct frcnn_error *err)
 			status = write_file(job->output, &text, err);
 		else
 			fwrite(text.data, 1, text.size, stdout);
+		fflush(stdout); /* before the lines on the gates; what is lost shows when it is closed */
 	}
 	if (status == 0 && job->report_path) {
 		frcnn_buffer_clear(&text);

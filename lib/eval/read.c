@@ -56,7 +56,7 @@ static int read_columns(const char *path, struct frcnn_validation *validation, s
 	struct stat status;
 	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
 
-	if (fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
+	if (!frcnn_validation_joins_ids(validation) || fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
 		goto out;
 	rc = map_ids(truth->image_ids, truth->nimages, &images);
 	if (rc == 0)

@@ -41,7 +41,7 @@ struct frcnn_validation {
 	uint32_t *place;          /* of the ground truth's image in truth */
 	struct name_entry *names; /* of categories, in byte order */
 	size_t nnames;
-	bool take_bad;
+	bool take_bad, own_ids; /* own_ids: no record's image_id means an image */
 
 	size_t *seen;  /* an image: line of its record + 1; 0: none */
 	double *scale; /* an image: 2, ground truth's size / record's; NULL: all agree */
@@ -98,6 +98,7 @@ int frcnn_validation_new(const struct frcnn_ground_truth *g, const struct frcnn_
 		return frcnn_fail_nomem(err);
 	v->truth = truth;
 	v->name = name;
+	v->own_ids = g->own_ids;
 	v->place = frcnn_calloc(g->nimages, sizeof(*v->place));
 	v->names = frcnn_calloc(truth->ncategories, sizeof(*v->names));
 	v->seen = frcnn_calloc(truth->nimages, sizeof(*v->seen));
@@ -435,6 +436,11 @@ void frcnn_validation_columns(struct frcnn_validation *v, const struct frcnn_res
 	v->counts.detections += columns->count;
 }
 
+bool frcnn_validation_joins_ids(const struct frcnn_validation *v)
+{
+	return !v->own_ids;
+}
+
 const struct frcnn_eval_truth *frcnn_validation_truth(const struct frcnn_validation *v)
 {
 	return v->truth;
@@ -584,8 +590,9 @@ static void find_orphans(struct frcnn_validation *v)
 		return;
 	list(names, sizeof(names), &v->orphan, n);
 	say(v, find(v, FRCNN_FINDING_ORPHAN, true, n), v->orphan.line,
-	    "%zu image%s that the ground truth lacks (%s), with %zu detection%s: left out, AP is that of the rest", n,
-	    plural(n), names, v->norphan_detections, plural(v->norphan_detections));
+	    "%zu image%s that the ground truth lacks (%s), with %zu detection%s: left out, AP is that of the rest%s", n,
+	    plural(n), names, v->norphan_detections, plural(v->norphan_detections),
+	    v->own_ids ? "; it knows images by file name alone" : "");
 }
 
 static void find_twice(struct frcnn_validation *v)

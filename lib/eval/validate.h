@@ -76,6 +76,8 @@ int frcnn_validation_detection(struct frcnn_validation *validation, uint32_t ima
 
 /* Columns whose images and categories are joined already, all in order; they are counted, not collected. */
 void frcnn_validation_columns(struct frcnn_validation *validation, const struct frcnn_result_columns *columns);
+/* False: an image_id finds no image, since the ground truth numbers its images itself (own_ids). */
+bool frcnn_validation_joins_ids(const struct frcnn_validation *validation);
 const struct frcnn_eval_truth *frcnn_validation_truth(const struct frcnn_validation *validation);
 
 /* How many detections (and records) were seen, and left out. */

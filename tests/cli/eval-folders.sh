@@ -33,6 +33,13 @@ printf 'eel\ndog\ncat\n' >order.txt
 runs 0 "$eval" -g voc --labels order.txt dets.jsonl
 same out summary
 
+# The images of such a folder have no ids that a COCO result could mean, from a file or a pipe.
+runs 2 "$eval" -g voc --format json dets.json
+has err 'frcnn-eval: dets.json:1: 2 images that the ground truth lacks (1, 2), with 4 detections: left out, AP is that of the rest; it knows images by file name alone'
+[ "$(metric out AP)" = 0 ] || fail "AP is $(metric out AP)"
+runs 2 "$eval" -g voc --format json - <dets.json
+has err 'it knows images by file name alone'
+
 # A difficult object is no miss, and what matches it no false positive: the small cat that b misses goes.
 cp -r voc easy
 {
