@@ -47,7 +47,8 @@ ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86)) $(HOT_FLAGS)
 # Loops over channels and boxes are written for a vectorising compiler; gcc at -O2 hardly vectorises.
 HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/%,$<),-O3))
 ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
-	$(if $(filter %_avx512.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma)
+	$(if $(filter %_avx512bf16.c,$<),-mavx512bf16) \
+	$(if $(filter %_avx512.c %_avx512bf16.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma)
 
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
@@ -59,7 +60,8 @@ MODEL_SRC = lib/model/describe.c lib/model/metadata.c lib/model/model.c $(addpre
 GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \
 	fuse.c shape.c memory_plan.c print.c)
 KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c \
-	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c)
+	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c \
+	lib/kernels/x86/kernels_avx512bf16.c)
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/winograd.c lib/cpu/pointwise.c
 NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \

@@ -48,7 +48,7 @@ static const char *cpu, *output_path, *proposals_path, *truth_path, *image_root;
 static double bn_eps = -1, score = NAN, nms = NAN, rpn_nms = NAN;
 static struct frcnn_reals mean, std;
 static struct frcnn_list classes;
-static int min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, jobs, format, stats;
+static int min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, precision, jobs, format, stats;
 static int64_t max_pixels;
 static bool roi_pool, proposals, resume, progress, exif, null_list;
 static struct slice slice;
@@ -290,6 +290,12 @@ static struct frcnn_opt options[] = {
      .argument = "avx512|avx2|c|reference",
      .value = &cpu,
      .help = "kernel set; default: the best that this machine has"},
+    {.type = FRCNN_OPT_CHOICE,
+     .name = "precision",
+     .argument = "fp32|bf16",
+     .value = &precision,
+     .result = true,
+     .help = "arithmetic of the networks; bf16 where the machine has it"},
 
     {.type = FRCNN_OPT_GROUP, .help = "Other"},
     FRCNN_OPT_COMMON,
@@ -463,6 +469,7 @@ static int make_detector(struct setup *setup, struct frcnn_error *err)
 	frcnn_detector_options_init(&own);
 	own.device = (enum frcnn_device)device;
 	own.cpu = cpu;
+	own.precision = (enum frcnn_precision)precision;
 	own.threads = jobs;
 	own.score = score;
 	own.nms = nms;

@@ -108,8 +108,13 @@ enum frcnn_device { FRCNN_CPU = 0, FRCNN_CUDA = 1 };
 
 struct frcnn_detector;
 
+/* Arithmetic of the networks. BF16: 1 x 1 convolutions and fully connected layers multiply in bfloat16 and add in
+ * float32, where the machine does that itself; it is never emulated. */
+enum frcnn_precision { FRCNN_PRECISION_FP32 = 0, FRCNN_PRECISION_BF16 = 1 };
+
 struct frcnn_detector_options {
 	enum frcnn_device device;
+	enum frcnn_precision precision; /* default fp32 */
 	const char *cpu;           /* kernel set: "avx512", "avx2", "c", "reference"; NULL: the best this machine has */
 	int threads;               /* 0: all usable cores */
 	double score;              /* keep detections with score > this; NaN: the model's own, as for the rest */

@@ -15,6 +15,7 @@ struct plan {
 struct network {
 	struct frcnn_graph *graph;
 	const struct frcnn_kernels *kernels;
+	bool bf16;      /* all but 3 x 3 and the stem in bfloat16 */
 	bool reference; /* every node by the plain C reference, on the caller's thread */
 	struct frcnn_pool *pool;
 	struct frcnn_packed *packed; /* one a params entry */
@@ -77,6 +78,7 @@ static void cpu_release(void *network)
 	for (size_t i = 0; net->packed && i < net->graph->nparams; i++) {
 		free(net->packed[i].weight);
 		free(net->packed[i].bias);
+		free(net->packed[i].bf16);
 	}
 	free(net->packed);
 	for (int i = 0; net->scratch.block && i < net->scratch.workers; i++)
@@ -91,6 +93,17 @@ static void cpu_release(void *network)
 	free(net);
 }
 
+typedef int (*pack)(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
+		    struct frcnn_packed *out, struct frcnn_error *err);
+
+/* The algorithm and precision of a node: by its shape alone. The stem sees three channels and costs little. */
+static pack packer(const struct network *net, const struct frcnn_conv *conv)
+{
+	if (frcnn_winograd_fits(conv))
+		return frcnn_winograd_pack;
+	return net->bf16 && conv->groups == 1 && conv->channels > 3 ? frcnn_conv_pack_bf16 : frcnn_conv_pack;
+}
+
 static int pack_weights(struct network *net, struct frcnn_error *err)
 {
 	for (size_t i = 0; i < net->graph->count; i++) {
@@ -99,13 +112,11 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 		struct frcnn_params *p;
 		int status;
 
-		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, node) ||
-		    net->packed[node->params].weight)
+		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, node) || net->packed[node->params].bias)
 			continue;
 		conv = geometry(net, NULL, (int)i);
 		p = &net->graph->params[node->params];
-		status = (frcnn_winograd_fits(&conv) ? frcnn_winograd_pack : frcnn_conv_pack)(
-		    net->kernels, &conv, net->pool, &net->packed[node->params], err);
+		status = packer(net, &conv)(net->kernels, &conv, net->pool, &net->packed[node->params], err);
 		if (status)
 			return status;
 		if (net->packed[node->params].winograd &&
@@ -118,8 +129,8 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 	return 0;
 }
 
-static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, struct frcnn_pool *pool, void **network,
-		       struct frcnn_error *err)
+static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, enum frcnn_precision precision,
+		       struct frcnn_pool *pool, void **network, struct frcnn_error *err)
 {
 	struct network *net = frcnn_calloc(1, sizeof *net);
 	int status = 0;
@@ -135,6 +146,13 @@ static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, struct frcnn_
 		status =
 		    frcnn_fail(err, FRCNN_EINVAL, "kernel set \"%s\" is unknown or not for this machine, which has: %s",
 			       cpu, frcnn_cpu_available());
+		goto out;
+	}
+	net->bf16 = precision == FRCNN_PRECISION_BF16;
+	if (net->bf16 && (net->reference || !frcnn_kernels_bf16_get(net->kernels))) {
+		status =
+		    frcnn_fail(err, FRCNN_EUNSUPPORTED, "kernel set \"%s\" has no bfloat16 arithmetic on this machine",
+			       net->reference ? "reference" : net->kernels->name);
 		goto out;
 	}
 	net->scratch.floats = frcnn_conv_scratch(net->kernels);

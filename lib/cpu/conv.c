@@ -75,6 +75,47 @@ int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv
 	return 0;
 }
 
+/* Panel of pairs: depth first and second of filter j side by side; odd depths end in a zero. */
+struct bf16_job {
+	const struct frcnn_packed *from;
+	const struct frcnn_kernels_bf16 *kernels;
+	size_t nr, depth, pairs;
+	uint16_t *out;
+};
+
+static void pack_bf16_panel(void *context, size_t panel, int worker)
+{
+	const struct bf16_job *job = context;
+	const float *from = job->from->weight + panel * job->depth * job->nr;
+	uint16_t *out = job->out + panel * job->pairs * 2 * job->nr;
+
+	(void)worker;
+	for (size_t p = 0; p < job->depth; p++) {
+		for (size_t j = 0; j < job->nr; j++)
+			job->kernels->convert(&out[(p / 2 * job->nr + j) * 2 + p % 2], &from[p * job->nr + j], 1);
+	}
+	for (size_t j = 0; job->depth % 2 && j < job->nr; j++)
+		out[((job->pairs - 1) * job->nr + j) * 2 + 1] = 0;
+}
+
+int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, struct frcnn_pool *pool,
+			 struct frcnn_packed *out, struct frcnn_error *err)
+{
+	size_t nr = (size_t)kernels->nr, panels = ceil_div((size_t)v->out_channels, nr), depth = depth_of(v);
+	struct bf16_job job = {out, frcnn_kernels_bf16_get(kernels), nr, depth, ceil_div(depth, 2), NULL};
+	int status = frcnn_conv_pack(kernels, v, pool, out, err);
+
+	if (status)
+		return status;
+	out->bf16 = job.out = frcnn_alloc_aligned(panels * job.pairs, 2 * nr * sizeof *out->bf16);
+	if (!out->bf16)
+		return frcnn_fail_nomem(err);
+	frcnn_pool_run(pool, panels, pack_bf16_panel, &job);
+	free(out->weight);
+	out->weight = NULL;
+	return 0;
+}
+
 /* ---- rows ------------------------------------------------------------------ */
 
 /* Depth first .. last of the window whose upper left corner is (iy, ix) of one image: zero outside the image. */
@@ -151,6 +192,7 @@ struct conv_job {
 	const struct frcnn_worker_memory *scratch;
 	const float *x;
 	float *y;
+	const struct frcnn_kernels_bf16 *bf16; /* where packed->bf16 is there */
 	size_t rows, panels, groups, panels_per_group;
 };
 
@@ -161,11 +203,48 @@ size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels)
 	return BLOCK_TILES * mr * FRCNN_GEMM_LDA + 2 * mr * nr;
 }
 
+/* Gathered rows to bfloat16, in place: each row's place begins before what is still to be read. */
+static void narrow(const struct frcnn_kernels_bf16 *kernels, float *a, size_t rows, size_t depth)
+{
+	uint16_t *out = (uint16_t *)(void *)a;
+
+	for (size_t i = 0; i < rows; i++) {
+		kernels->convert(out + i * FRCNN_GEMM_LDA, a + i * FRCNN_GEMM_LDA, depth);
+		if (depth % 2)
+			out[i * FRCNN_GEMM_LDA + depth] = 0;
+	}
+}
+
+/* One tile by the kernel that the weights are packed for: b is where its depth begins, in float32 or pairs. */
+static void run_tile(const struct conv_job *job, const struct frcnn_gemm_tile *tile, size_t b)
+{
+	if (job->packed->bf16) {
+		struct frcnn_gemm_tile_bf16 half = {
+		    .pairs = ceil_div(tile->depth, 2),
+		    .a = (const uint16_t *)(const void *)tile->a,
+		    .b = job->packed->bf16 + b,
+		    .c = tile->c,
+		    .ldc = tile->ldc,
+		    .bias = tile->bias,
+		    .residual = tile->residual,
+		    .ldr = tile->ldr,
+		    .act = tile->act,
+		};
+
+		job->bf16->gemm_tile(&half);
+	} else {
+		struct frcnn_gemm_tile whole = *tile;
+
+		whole.b = job->packed->weight + b;
+		job->kernels->gemm_tile(&whole);
+	}
+}
+
 /* A tile at the border: computed whole in `spare`, the part that exists copied out. */
-static void border_tile(const struct frcnn_kernels *kernels, struct frcnn_gemm_tile tile, size_t rows, size_t columns,
+static void border_tile(const struct conv_job *job, struct frcnn_gemm_tile tile, size_t b, size_t rows, size_t columns,
 			float *spare)
 {
-	size_t nr = (size_t)kernels->nr, mr = (size_t)kernels->mr;
+	size_t nr = (size_t)job->kernels->nr, mr = (size_t)job->kernels->mr;
 	float *c = tile.c, *residual = spare + mr * nr;
 	size_t ldc = tile.ldc;
 
@@ -179,7 +258,7 @@ static void border_tile(const struct frcnn_kernels *kernels, struct frcnn_gemm_t
 	if (tile.residual)
 		tile.residual = residual;
 	tile.ldr = nr;
-	kernels->gemm_tile(&tile);
+	run_tile(job, &tile, b);
 	for (size_t i = 0; i < rows; i++)
 		memcpy(c + i * ldc, spare + i * nr, columns * sizeof *c);
 }
@@ -201,15 +280,18 @@ static void conv_task(void *context, size_t index, int worker)
 		size_t last = first + FRCNN_GEMM_DEPTH < depth ? first + FRCNN_GEMM_DEPTH : depth;
 
 		gather(v, job->x, row, rows, first, last, mr, a);
+		if (job->packed->bf16)
+			narrow(job->bf16, a, ceil_div(rows, mr) * mr, last - first);
 		for (size_t panel = first_panel; panel < last_panel; panel++) {
 			size_t column = panel * nr;
+			size_t b = job->packed->bf16 ? (panel * ceil_div(depth, 2) * 2 + first) * nr
+						     : (panel * depth + first) * nr;
 
 			for (size_t i = 0; i < rows; i += mr) {
 				size_t at = (row + i) * k + column;
 				struct frcnn_gemm_tile tile = {
 				    .depth = last - first,
 				    .a = a + i * FRCNN_GEMM_LDA,
-				    .b = job->packed->weight + (panel * depth + first) * nr,
 				    .c = job->y + at,
 				    .ldc = k,
 				    .bias = first == 0 ? job->packed->bias + column : NULL,
@@ -218,10 +300,13 @@ static void conv_task(void *context, size_t index, int worker)
 				    .act = last == depth ? v->act : FRCNN_GEMM_NONE,
 				};
 
+				if (job->packed->bf16)
+					tile.a = (const float *)(const void *)((const uint16_t *)(const void *)a +
+									       i * FRCNN_GEMM_LDA);
 				if (i + mr <= rows && column + nr <= k)
-					job->kernels->gemm_tile(&tile);
+					run_tile(job, &tile, b);
 				else
-					border_tile(job->kernels, tile, rows - i < mr ? rows - i : mr,
+					border_tile(job, tile, b, rows - i < mr ? rows - i : mr,
 						    k - column < nr ? k - column : nr, spare);
 			}
 		}
@@ -234,8 +319,11 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 {
 	size_t rows = (size_t)conv->n * (size_t)conv->out_height * (size_t)conv->out_width;
 	size_t blocks = ceil_div(rows, (size_t)(BLOCK_TILES * kernels->mr));
-	struct conv_job job = {kernels, conv, packed, scratch, x, y, rows, 0, 1, 0};
+	struct conv_job job = {.kernels = kernels, .conv = conv, .packed = packed, .scratch = scratch, .x = x, .y = y};
 
+	job.rows = rows;
+	job.groups = 1;
+	job.bf16 = packed->bf16 ? frcnn_kernels_bf16_get(kernels) : NULL;
 	job.panels = ceil_div((size_t)conv->out_channels, (size_t)kernels->nr);
 	if (blocks > 0 && blocks < ENOUGH_TASKS) {
 		job.groups = ceil_div(ENOUGH_TASKS, blocks);

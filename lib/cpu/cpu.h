@@ -22,12 +22,17 @@ struct frcnn_worker_memory {
 /* Weights (K, C, R, S) as panels of nr filters, each (R * S * C, nr), zero-padded; bias likewise (panels * nr). */
 struct frcnn_packed {
 	float *weight, *bias;
+	uint16_t
+	    *bf16; /* weight's place taken: panels of pairs of depth, (R * S * C / 2 rounded up, nr, 2), in bfloat16 */
 	bool winograd; /* weight is winograd.c's: panels of (36, C, nr) */
 };
 
 /* groups 1, or one filter a channel (weight then (R, S, C)). Other groupings stay as they are (reference). */
 int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
 		    struct frcnn_packed *out, struct frcnn_error *err);
+/* As above with weights in bfloat16; activations are rounded to it as they are gathered. groups 1 only. */
+int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
+			 struct frcnn_packed *out, struct frcnn_error *err);
 /* Floats of scratch a worker needs. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
 /* conv->weight and bias are not looked at but packed's. y may alias neither x nor conv->residual: it holds partial sums

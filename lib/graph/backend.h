@@ -18,9 +18,10 @@ struct frcnn_feature_map {
 struct frcnn_backend {
 	const char *name;
 	/* Takes the graph's weights over (they may be freed as they are packed); the graph's nodes must stay. cpu: a
-	 * kernel set's name, NULL the best. pool is borrowed until release, NULL runs on the caller. */
-	int (*prepare)(struct frcnn_graph *graph, const char *cpu, struct frcnn_pool *pool, void **network,
-		       struct frcnn_error *err);
+	 * kernel set's name, NULL the best. A precision that the machine has no arithmetic for is FRCNN_EUNSUPPORTED.
+	 * pool is borrowed until release, NULL runs on the caller. */
+	int (*prepare)(struct frcnn_graph *graph, const char *cpu, enum frcnn_precision precision,
+		       struct frcnn_pool *pool, void **network, struct frcnn_error *err);
 	void (*release)(void *network);
 	/* Lays out an input of (n, height, width), n the most that run will be given; kept for the last few sizes. */
 	int (*plan)(void *network, int n, int height, int width, struct frcnn_error *err);

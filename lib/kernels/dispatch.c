@@ -38,6 +38,12 @@ static bool has_avx512(void)
 	return has_avx2() && (saved_state() & 0xe6) == 0xe6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
 	       (b & (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31)) == (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
 }
+static bool has_bf16(void)
+{
+	unsigned a, b, c, d;
+
+	return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
+}
 #endif
 
 static bool always(void)
@@ -73,6 +79,16 @@ const struct frcnn_kernels *frcnn_kernels_get(const char *name)
 	for (int i = 0; (table = frcnn_kernels_list(i)); i++)
 		if (!name || !strcmp(name, table->name))
 			return table;
+	return NULL;
+}
+
+const struct frcnn_kernels_bf16 *frcnn_kernels_bf16_get(const struct frcnn_kernels *kernels)
+{
+#ifdef FRCNN_KERNELS_X86
+	if (kernels == &frcnn_kernels_avx512 && has_bf16())
+		return &frcnn_kernels_avx512bf16;
+#endif
+	(void)kernels;
 	return NULL;
 }
 

@@ -35,6 +35,19 @@ struct frcnn_gemm_tile {
 	enum frcnn_gemm_act act; /* last block */
 };
 
+/* The same over bfloat16, two steps of depth at a time: pair p of row i at a + i * FRCNN_GEMM_LDA + 2 * p, pair p of
+ * column j at b + p * 2 * nr + 2 * j. Sums, bias, residual and C stay float32. */
+struct frcnn_gemm_tile_bf16 {
+	size_t pairs; /* 1 .. FRCNN_GEMM_DEPTH / 2 */
+	const uint16_t *a, *b;
+	float *c;
+	size_t ldc;
+	const float *bias;
+	const float *residual;
+	size_t ldr;
+	enum frcnn_gemm_act act;
+};
+
 /* One row of outputs of a depthwise convolution: y (OW, C); x points at N's image (H, W, C). */
 struct frcnn_depthwise_row {
 	const float *x;
@@ -83,6 +96,15 @@ const struct frcnn_kernels *frcnn_kernels_list(int i);
 /* Names of all that was built, best first, separated by blanks, "reference" at the end: frcnn_cpu_available gives those
  * of them that this machine can run. */
 const char *frcnn_kernels_built(void);
+
+/* What a machine with bfloat16 arithmetic has besides; tiles are as large as the set's own. */
+struct frcnn_kernels_bf16 {
+	void (*gemm_tile)(const struct frcnn_gemm_tile_bf16 *tile);
+	void (*convert)(uint16_t *out, const float *x, size_t n); /* round to nearest even, subnormals to zero */
+};
+/* Beside this set on this machine; NULL: none, and none is emulated. */
+const struct frcnn_kernels_bf16 *frcnn_kernels_bf16_get(const struct frcnn_kernels *kernels);
+extern const struct frcnn_kernels_bf16 frcnn_kernels_avx512bf16;
 
 extern const struct frcnn_kernels frcnn_kernels_c;
 extern const struct frcnn_kernels frcnn_kernels_avx2;

@@ -162,6 +162,67 @@ Test(kernels, depthwise_convolution)
 	conv_cases(2, 60);
 }
 
+static float through_bf16(float x)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &x, sizeof bits);
+	bits += 0x7fff + (bits >> 16 & 1);
+	bits &= 0xffff0000;
+	memcpy(&x, &bits, sizeof x);
+	return x;
+}
+
+/* bfloat16 against the reference over inputs and weights rounded to it; odd depths, border tiles, several blocks. */
+Test(kernels, bf16_convolution)
+{
+	const struct frcnn_kernels *kernels = frcnn_kernels_get(NULL);
+	const struct frcnn_kernels_bf16 *bf16 = frcnn_kernels_bf16_get(kernels);
+
+	if (!bf16)
+		cr_skip_test("this machine has no bfloat16 arithmetic");
+	seed();
+	for (int i = 0; i < 80; i++) {
+		struct frcnn_conv v = random_conv(1);
+		size_t nx, ny, nw;
+		float *x, *w, *bias, *want, *whole, *y, *block;
+		struct frcnn_packed packed = {0};
+		struct frcnn_worker_memory memory = {&block, frcnn_conv_scratch(kernels), 1};
+
+		if (i % 10 == 0)
+			v.channels = between(257, 600);
+		nx = (size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels;
+		ny = (size_t)v.n * (size_t)v.out_height * (size_t)v.out_width * (size_t)v.out_channels;
+		nw = (size_t)v.out_channels * (size_t)v.channels * (size_t)v.kernel_h * (size_t)v.kernel_w;
+		x = fill(nx);
+		w = fill(nw);
+		bias = fill((size_t)v.out_channels);
+		want = fill(ny);
+		block = fill(memory.floats);
+		y = guarded(ny, &whole);
+		v.bias = bias;
+		v.weight = w;
+		v.residual = NULL;
+		cr_assert_eq(frcnn_conv_pack_bf16(kernels, &v, NULL, &packed, NULL), 0);
+		frcnn_conv_run(kernels, &v, &packed, NULL, &memory, x, y);
+		for (size_t k = 0; k < nx; k++)
+			x[k] = through_bf16(x[k]);
+		for (size_t k = 0; k < nw; k++)
+			w[k] = through_bf16(w[k]);
+		frcnn_conv_reference(&v, x, want);
+		check_guards(whole, ny, "bf16");
+		check_close(y, want, ny, 5e-5f, "bf16");
+		free(packed.bf16);
+		free(packed.bias);
+		free(x);
+		free(w);
+		free(bias);
+		free(want);
+		free(whole);
+		free(block);
+	}
+}
+
 /* Sizes that are no multiples of 4, filters no multiples of a panel, channels beyond one block of depth. */
 Test(kernels, winograd_convolution)
 {

@@ -154,7 +154,7 @@ static void prepare(struct part *part, struct golden *g, const char *cpu, bool f
 		frcnn_graph_fold(&part->graph);
 		frcnn_graph_fuse(&part->graph);
 	}
-	cr_assert_eq(frcnn_backend_cpu.prepare(&part->graph, cpu, NULL, &part->network, &g->err), 0, "%s",
+	cr_assert_eq(frcnn_backend_cpu.prepare(&part->graph, cpu, FRCNN_PRECISION_FP32, NULL, &part->network, &g->err), 0, "%s",
 		     g->err.message);
 }
 
@@ -207,8 +207,8 @@ static void check_detector_graphs(struct golden *g, const char *cpu)
 	void *features, *head;
 
 	cr_assert_eq(frcnn_graphs_build(g->model, true, &graphs, &g->err), 0, "%s", g->err.message);
-	cr_assert_eq(backend->prepare(&graphs.features, cpu, NULL, &features, NULL), 0);
-	cr_assert_eq(backend->prepare(&graphs.head, cpu, NULL, &head, NULL), 0);
+	cr_assert_eq(backend->prepare(&graphs.features, cpu, FRCNN_PRECISION_FP32, NULL, &features, NULL), 0);
+	cr_assert_eq(backend->prepare(&graphs.head, cpu, FRCNN_PRECISION_FP32, NULL, &head, NULL), 0);
 	fill_input(g, backend, features, "input", 0);
 	for (int i = 0; i < graphs.nfeatures; i++)
 		check(g, "fpn.%d", i, backend->output(features, i), 0, cpu);
