@@ -25,7 +25,8 @@ static void close_list(struct frcnn_json_writer *metadata, const char *key, stru
 {
 	frcnn_json_end_array(&list->w);
 	frcnn_json_key(metadata, key);
-	frcnn_json_put_string(metadata, list->text.failed ? "" : list->text.data, list->text.size);
+	frcnn_json_put_string(metadata, list->text.failed ? "" : list->text.data,
+			      list->text.failed ? 0 : list->text.size);
 	metadata->out->failed |= list->text.failed;
 	frcnn_buffer_clear(&list->text);
 	list->w = (struct frcnn_json_writer){.out = &list->text};
@@ -46,7 +47,7 @@ static void put_axes(const struct frcnn_report *report, const struct frcnn_repor
 	for (int a = 0; a < o->nareas; a++) {
 		struct frcnn_buffer name = {0};
 		frcnn_render_utf8(&name, o->areas[a].name);
-		frcnn_json_put_string(&list.w, name.failed ? "" : name.data, name.size);
+		frcnn_json_put_string(&list.w, name.failed ? "" : name.data, name.failed ? 0 : name.size);
 		out->failed |= name.failed;
 		frcnn_buffer_free(&name);
 	}
