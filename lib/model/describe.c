@@ -293,8 +293,8 @@ static int parse_numbers(const char *text, size_t size, char separator, const ch
 }
 
 /* "32,64+96,128": levels separated by `between`, the numbers of one by `within`. */
-static int parse_levels(const char *text, char between, char within, bool sizes, struct frcnn_description *d,
-			struct frcnn_error *err)
+static int parse_levels(const char *text, char between, char within, bool sizes, struct frcnn_anchor_level *out,
+			int nlevels, struct frcnn_error *err)
 {
 	const char *what = sizes ? "anchor sizes" : "aspect ratios";
 	int levels = 1, status = 0;
@@ -302,11 +302,11 @@ static int parse_levels(const char *text, char between, char within, bool sizes,
 	for (const char *p = text; *p; p++)
 		levels += *p == between;
 	/* ratios of one level hold for all */
-	if (levels != d->nlevels && (sizes || levels != 1))
+	if (levels != nlevels && (sizes || levels != 1))
 		return frcnn_fail(err, FRCNN_EINVAL, "%s: %d level%s given, the model has %d", what, levels,
-				  levels == 1 ? "" : "s", d->nlevels);
-	for (int i = 0; i < d->nlevels && status == 0; i++) {
-		struct frcnn_anchor_level *level = &d->anchors[i];
+				  levels == 1 ? "" : "s", nlevels);
+	for (int i = 0; i < nlevels && status == 0; i++) {
+		struct frcnn_anchor_level *level = &out[i];
 		const char *end = strchr(text, between);
 		size_t size = end ? (size_t)(end - text) : strlen(text);
 
@@ -318,15 +318,21 @@ static int parse_levels(const char *text, char between, char within, bool sizes,
 	return status;
 }
 
+int frcnn_anchor_levels_parse(const char *sizes, const char *ratios, struct frcnn_anchor_level *levels, int nlevels,
+			      struct frcnn_error *err)
+{
+	int status = sizes ? parse_levels(sizes, ',', '+', true, levels, nlevels, err) : 0;
+
+	if (status == 0 && ratios)
+		status = parse_levels(ratios, '/', ',', false, levels, nlevels, err);
+	return status;
+}
+
 static int apply_options(const struct frcnn_model_options *options, struct frcnn_description *d,
 			 struct frcnn_error *err)
 {
-	int status = 0;
+	int status = frcnn_anchor_levels_parse(options->anchor_sizes, options->aspect_ratios, d->anchors, d->nlevels, err);
 
-	if (options->anchor_sizes)
-		status = parse_levels(options->anchor_sizes, ',', '+', true, d, err);
-	if (status == 0 && options->aspect_ratios)
-		status = parse_levels(options->aspect_ratios, '/', ',', false, d, err);
 	if (status < 0)
 		return status;
 	for (int i = 0; i < 3; i++) {

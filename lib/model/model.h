@@ -119,6 +119,10 @@ void frcnn_description_free(struct frcnn_description *description);
 /* Sets architecture and everything from min_size to max_dets to torchvision's defaults for it. FRCNN_EINVAL when the
  * name is unknown or is not that of what the tensors hold (body, depth and v2 must be set). */
 int frcnn_describe_defaults(struct frcnn_description *description, const char *architecture, struct frcnn_error *err);
+/* Sizes "32,64+96,128" (',' between levels, '+' within one) and ratios "0.5,1,2" (for all levels, '/' between them
+ * where they differ) into nlevels levels; NULL: what stands there stays. */
+int frcnn_anchor_levels_parse(const char *sizes, const char *ratios, struct frcnn_anchor_level *levels, int nlevels,
+			      struct frcnn_error *err);
 /* The architectures we know, separated by ", ". */
 const char *frcnn_architectures(void);
 
