@@ -74,13 +74,13 @@ ANCHORS_SRC = $(addprefix lib/anchors/,config.c boxes.c assign.c proposals.c kme
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(FILTER_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(ANCHORS_SRC) $(DRAW_SRC)
-PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-anchors
+PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-nms frcnn-anchors
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_not_numbers.c tests/unit/test_results.c tests/unit/test_truth.c tests/unit/test_validate.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_kernels.c tests/unit/test_stages.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_anchors.c tests/unit/eval_cases.c tests/unit/refuse.c
+	tests/unit/test_kernels.c tests/unit/test_stages.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
-FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results anchors
-BENCHES = kernels
+FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results anchors nms
+BENCHES = kernels nms
 # Programs that benchmarks use.
 BENCH_TOOLS = make_coco timed
 
@@ -135,6 +135,8 @@ $(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.
 # What one program alone has beside its main file.
 EVAL_PROGRAM_SRC = bin/eval/options.c bin/eval/inputs.c bin/eval/outputs.c
 $(BUILD)/bin/frcnn-eval: $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o)
+NMS_PROGRAM_SRC = bin/nms/options.c bin/nms/sweep.c
+$(BUILD)/bin/frcnn-nms: $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 
 # ---- tests ---------------------------------------------------------------
 
@@ -203,7 +205,7 @@ clean:
 
 # For the test that no source is forgotten in the lists above; the other machines' kernels too.
 list-sources:
-	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
+	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(NMS_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
 		$(BENCHES:%=tests/bench/bench_%.c) $(BENCH_TOOLS:%=tests/bench/%.c)
 
 # ---- installation --------------------------------------------------------
@@ -261,7 +263,7 @@ uninstall:
 	set -e; for file in $(SHARE_FILES); do rm -f $(DESTDIR)$(DATADIR)/$$file; done
 	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o) $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%.o))
 
 .PHONY: all tests check bench mutants fuzz lint format format-check clean list-sources install uninstall FORCE

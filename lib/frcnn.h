@@ -102,6 +102,71 @@ FRCNN_API int frcnn_model_labels(const struct frcnn_model *model);
 FRCNN_API const char *frcnn_model_label_name(const struct frcnn_model *model, int label);
 FRCNN_API int64_t frcnn_model_label_category(const struct frcnn_model *model, int label);
 
+/* ---- suppression ------------------------------------------------------- */
+
+enum frcnn_nms_method {
+	FRCNN_NMS_HARD,        /* greedy: a box goes when its IoU with a better one that stays is above the threshold */
+	FRCNN_NMS_SOFT_LINEAR, /* Bodla et al. 2017: scores times 1 - IoU, where that is above the threshold */
+	FRCNN_NMS_SOFT_GAUSSIAN, /* scores times exp(-IoU^2 / sigma) */
+	FRCNN_NMS_DIOU,          /* greedy with IoU less the centres' distance (Zheng et al. 2020) */
+	FRCNN_NMS_MATRIX,        /* Wang et al. 2020, SOLOv2 */
+	FRCNN_NMS_VOTE,          /* greedy, then boxes are means of those they overlap (Gidaris & Komodakis 2015) */
+	FRCNN_NMS_WBF,           /* weighted boxes fusion (Solovyev et al. 2021) */
+	FRCNN_NMS_NMW            /* non-maximum weighted (Zhou et al. 2017) */
+};
+
+/* What becomes of the scores of boxes that WBF fuses; names are ensemble-boxes'. */
+enum frcnn_nms_confidence {
+	FRCNN_NMS_AVG,
+	FRCNN_NMS_MAX,
+	FRCNN_NMS_BOX_AND_MODEL_AVG,
+	FRCNN_NMS_ABSENT_MODEL_AWARE_AVG
+};
+
+struct frcnn_nms_options {
+	enum frcnn_nms_method method;
+	double iou;                           /* threshold; soft-gaussian and matrix have none. Default 0.5 */
+	int geq;                              /* overlaps equal to the threshold count as above it. Default 0 */
+	int plus_one;                         /* sides are x2 - x1 + 1 (not WBF and NMW). Default 0 */
+	double sigma;                         /* soft-gaussian, matrix; default 0.5 */
+	int linear;                           /* matrix: decay by 1 - IoU in place of the Gaussian. Default 0 */
+	double score;                         /* soft, matrix: keep lowered scores > this; NaN: 0.001 */
+	double vote_iou;                      /* vote; default 0.5 */
+	enum frcnn_nms_confidence confidence; /* WBF */
+	int allow_overflow;                   /* WBF, avg: more members than sources raise the score */
+	int clip_scores;                      /* WBF, NMW: scores above 1 become 1 */
+	const double *weights; /* WBF, NMW: of each source, >= 0; one of weight 0 takes no part. NULL: all 1 */
+	int nsources;          /* default 1 */
+	int top_k;             /* only so many of the best are looked at; -1: all */
+	int max_dets;          /* at most so many come out, the best; -1: all */
+};
+
+struct frcnn_nms_boxes {
+	size_t count;
+	const float *boxes;  /* count * 4 corners */
+	const float *scores; /* count */
+	const int *labels;   /* count, 0 .. nlabels - 1: only boxes of one label meet. NULL: all of one */
+	int nlabels;
+	const int *sources;       /* count, 0 .. nsources - 1: which detector each is of. NULL: all of 0 */
+	const uint32_t *order;    /* a permutation: of equal scores what is earlier in it comes first; NULL: by index */
+	const double *thresholds; /* nlabels, each in place of options->iou; NaN: options->iou. NULL */
+	double width, height;     /* of the image: WBF and NMW cut boxes to it. 0: unknown */
+};
+
+struct frcnn_survivors {
+	size_t count;    /* descending score; of equal scores what came first */
+	uint32_t *index; /* the box, or the best one of those fused */
+	float *scores;
+	float *boxes;         /* count * 4 */
+	unsigned char *moved; /* count: 1: the box is not boxes->boxes[index] */
+};
+
+FRCNN_API void frcnn_nms_options_init(struct frcnn_nms_options *options);
+/* options may be NULL. *out is freed by frcnn_survivors_free. */
+FRCNN_API int frcnn_suppress(const struct frcnn_nms_boxes *boxes, const struct frcnn_nms_options *options,
+			     struct frcnn_survivors *out, struct frcnn_error *err);
+FRCNN_API void frcnn_survivors_free(struct frcnn_survivors *survivors);
+
 /* ---- detection ------------------------------------------------------- */
 
 enum frcnn_device { FRCNN_CPU = 0, FRCNN_CUDA = 1 };
@@ -115,17 +180,19 @@ enum frcnn_precision { FRCNN_PRECISION_FP32 = 0, FRCNN_PRECISION_BF16 = 1 };
 struct frcnn_detector_options {
 	enum frcnn_device device;
 	enum frcnn_precision precision; /* default fp32 */
-	const char *cpu;           /* kernel set: "avx512", "avx2", "c", "reference"; NULL: the best this machine has */
-	int threads;               /* 0: all usable cores */
-	double score;              /* keep detections with score > this; NaN: the model's own, as for the rest */
-	double nms;                /* suppress at IoU > this, class by class; NaN: own */
-	int max_dets;              /* detections an image at the most; -1: own */
-	int rpn_pre, rpn_post;     /* proposals a level before, an image after NMS; -1: own */
-	double rpn_nms, rpn_score; /* NaN: own */
-	const uint8_t *keep_label; /* frcnn_model_labels() flags, applied before max_dets; NULL: all */
-	int roi_pool;              /* RoIPool in place of RoIAlign */
-	int slice_width, slice_height; /* detect in tiles of this size and merge; 0: whole images */
-	int slice_overlap;             /* pixels; -1: a fifth of the smaller side */
+	const char *cpu; /* kernel set: "avx512", "avx2", "c", "reference"; NULL: the best this machine has */
+	int threads;     /* 0: all usable cores */
+	double score;    /* keep detections with score > this; NaN: the model's own, as for the rest */
+	double nms;      /* suppress at IoU > this, class by class; NaN: own */
+	enum frcnn_nms_method nms_method; /* hard, soft, diou or matrix, of each picture or slice; default hard */
+	double nms_sigma;                 /* of soft-gaussian and matrix; NaN: 0.5 */
+	int max_dets;                     /* detections an image at the most; -1: own */
+	int rpn_pre, rpn_post;            /* proposals a level before, an image after NMS; -1: own */
+	double rpn_nms, rpn_score;        /* NaN: own */
+	const uint8_t *keep_label;        /* frcnn_model_labels() flags, applied before max_dets; NULL: all */
+	int roi_pool;                     /* RoIPool in place of RoIAlign */
+	int slice_width, slice_height;    /* detect in tiles of this size and merge; 0: whole images */
+	int slice_overlap;                /* pixels; -1: a fifth of the smaller side */
 };
 
 struct frcnn_detection {

@@ -27,6 +27,7 @@
 #define FRCNN_DETECT_H
 
 #include "model/model.h"
+#include "nms/nms.h"
 
 #define FRCNN_PAD_MULTIPLE 32 /* padded sides are multiples of this */
 #define FRCNN_ROI_SIZE     7  /* a RoI becomes 7 x 7 bins */
@@ -54,8 +55,10 @@ struct frcnn_detect_params {
 	bool roi_pool;                      /* RoIPool in place of RoIAlign */
 	int nlabels;                        /* background (label 0) included */
 	double score, nms;                  /* keep score > score, suppress at IoU > nms within a label */
-	int max_dets;                       /* negative: no limit */
-	const uint8_t *keep_label;          /* nlabels flags, borrowed; NULL: all */
+	enum frcnn_nms_method nms_method;
+	double nms_sigma;
+	int max_dets;              /* negative: no limit */
+	const uint8_t *keep_label; /* nlabels flags, borrowed; NULL: all */
 };
 
 /* The description's own values: what a detector without options uses. keep_label NULL, roi_pool false. RoI scales are
@@ -147,10 +150,7 @@ void frcnn_boxes_scale(float *boxes, size_t count, int from_width, int from_heig
 
 /* ---- ranking (topk.c) ------------------------------------------------------------------------ */
 
-/* A key whose ascending order is descending score, then ascending index. NaN ranks first, as in torch.topk; -0 equals
- * 0. No two keys of different indices are equal. */
-uint64_t frcnn_rank_key(float score, uint32_t index);
-uint32_t frcnn_rank_index(uint64_t key);
+/* Keys are frcnn_rank_key's. */
 void frcnn_rank_sort(uint64_t *keys, size_t count); /* ascending, in place, no memory */
 /* The k best of groups * each scores, score j of group g at scores[g * stride + j] with index g * each + j (< 2^32),
  * into keys (room for k) in rank order. Returns how many: min(k, groups * each). */
@@ -158,14 +158,7 @@ size_t frcnn_topk(const float *scores, size_t groups, size_t each, size_t stride
 
 /* ---- non-maximum suppression (nms.c) --------------------------------------------------------- */
 
-/* Floats of scratch memory for n boxes. */
-#define FRCNN_NMS_SCRATCH(n) (5 * ((n) + 16))
-
-/* Greedy NMS of boxes (count, 4) given in rank order: a box goes when its float32 IoU with a better box that stays is >
- * threshold, compared as doubles, without +1. 0/0 is above no threshold. Stops once limit boxes stay. Their indices,
- * ascending, go to kept (room for min(count, limit)); returns how many. */
-size_t frcnn_nms(const float *boxes, size_t count, double threshold, size_t limit, uint32_t *kept, float *scratch);
-/* The same within each label (0 .. nlabels - 1); at most limit stay of each. keep[i] becomes 1 or 0. */
+/* frcnn_nms of nms/ within each label (0 .. nlabels - 1); at most limit stay of each. keep[i] becomes 1 or 0. */
 int frcnn_nms_by_label(struct frcnn_pool *pool, const float *boxes, const int *labels, size_t count, int nlabels,
 		       double threshold, size_t limit, uint8_t *keep, struct frcnn_workspace *workspace,
 		       struct frcnn_error *err);

@@ -30,6 +30,7 @@ void frcnn_detector_options_init(struct frcnn_detector_options *options)
 	*options = (struct frcnn_detector_options){
 	    .score = NAN,
 	    .nms = NAN,
+	    .nms_sigma = NAN,
 	    .max_dets = -1,
 	    .rpn_pre = -1,
 	    .rpn_post = -1,
@@ -70,6 +71,14 @@ static int take_options(struct frcnn_detector *d, const struct frcnn_detector_op
 					  counts[i].least);
 		*counts[i].param = counts[i].option;
 	}
+	if ((int)o->nms_method < FRCNN_NMS_HARD || o->nms_method > FRCNN_NMS_MATRIX)
+		return frcnn_fail(err, FRCNN_EINVAL, "the detector has no method %d of suppression",
+				  (int)o->nms_method);
+	p->nms_method = o->nms_method;
+	if (!isnan(o->nms_sigma))
+		p->nms_sigma = o->nms_sigma;
+	if (!(p->nms_sigma > 0))
+		return frcnn_fail(err, FRCNN_EINVAL, "a sigma of %g is not above 0", p->nms_sigma);
 	p->roi_pool = o->roi_pool;
 	if (o->keep_label) {
 		d->keep_label = frcnn_calloc((size_t)p->nlabels, 1);

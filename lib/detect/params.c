@@ -26,5 +26,6 @@ void frcnn_detect_params_init(const struct frcnn_description *description, struc
 	params->nlabels = description->nlabels;
 	params->score = description->score;
 	params->nms = description->nms;
+	params->nms_sigma = 0.5;
 	params->max_dets = description->max_dets;
 }

@@ -38,6 +38,28 @@ static bool wanted(const struct frcnn_detect_params *params, size_t label)
 	return !params->keep_label || params->keep_label[label];
 }
 
+/* Methods that lower scores, or are greedy in another way: nms/ ranks, groups and orders by itself. */
+static int suppress(const struct frcnn_detect_params *params, const struct frcnn_detection *found, size_t nfound,
+		    float *boxes, float *scores, int *labels, struct frcnn_survivors *out, struct frcnn_error *err)
+{
+	struct frcnn_nms_options options;
+	frcnn_nms_options_init(&options);
+	options.method = params->nms_method;
+	options.iou = params->nms;
+	options.sigma = params->nms_sigma;
+	options.score = params->score;
+	options.max_dets = params->max_dets;
+	for (size_t i = 0; i < nfound; i++) {
+		float box[4] = {found[i].x1, found[i].y1, found[i].x2, found[i].y2};
+		memcpy(boxes + 4 * i, box, sizeof(box));
+		scores[i] = found[i].score;
+		labels[i] = found[i].label;
+	}
+	struct frcnn_nms_boxes all = {
+	    .count = nfound, .boxes = boxes, .scores = scores, .labels = labels, .nlabels = params->nlabels};
+	return frcnn_suppress(&all, &options, out, err);
+}
+
 int frcnn_postprocess(struct frcnn_pool *pool, const struct frcnn_head_output *head, const float *boxes, size_t count,
 		      const struct frcnn_detect_params *params, const struct frcnn_transform_size *size,
 		      int image_width, int image_height, struct frcnn_workspace *workspace,
@@ -86,6 +108,25 @@ int frcnn_postprocess(struct frcnn_pool *pool, const struct frcnn_head_output *h
 			keys[nfound] = frcnn_rank_key(score, (uint32_t)nfound);
 			found[nfound++] = (struct frcnn_detection){box[0], box[1], box[2], box[3], score, (int)label};
 		}
+	}
+
+	if (params->nms_method != FRCNN_NMS_HARD) {
+		struct frcnn_survivors left;
+		int failed = suppress(params, found, nfound, ranked, (float *)(void *)keys, labels, &left, err);
+		if (failed)
+			return failed;
+		struct frcnn_detection *lowered =
+		    frcnn_scratch_get(&workspace->slots[FRCNN_SCRATCH_DETECTIONS], left.count, sizeof(*lowered));
+		for (size_t i = 0; i < left.count && lowered; i++) {
+			float *box = left.boxes + 4 * i;
+			frcnn_boxes_scale(box, 1, size->width, size->height, image_width, image_height);
+			lowered[i] = (struct frcnn_detection){box[0], box[1],         box[2],
+							      box[3], left.scores[i], found[left.index[i]].label};
+		}
+		*items = lowered;
+		*nitems = lowered ? left.count : 0;
+		frcnn_survivors_free(&left);
+		return lowered ? 0 : frcnn_fail_nomem(err);
 	}
 
 	frcnn_rank_sort(keys, nfound);

@@ -1,25 +1,5 @@
 #include "detect/detect.h"
 
-#include <math.h>
-
-uint64_t frcnn_rank_key(float score, uint32_t index)
-{
-	if (isnan(score))
-		return index;
-	score += 0.0f; /* -0 becomes 0 */
-	uint32_t bits;
-	memcpy(&bits, &score, sizeof(bits));
-	/* Larger floats must give smaller numbers: positive ones have every bit but the sign turned over, negative ones
-	 * already fall as they grow. */
-	uint32_t order = bits & 0x80000000u ? bits : bits ^ 0x7fffffffu;
-	return (uint64_t)order << 32 | index;
-}
-
-uint32_t frcnn_rank_index(uint64_t key)
-{
-	return (uint32_t)key;
-}
-
 /* A heap with the largest key on top: lets the key at position at sink to its place among count. */
 static void sink(uint64_t *keys, size_t count, size_t at)
 {
