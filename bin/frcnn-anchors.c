@@ -5,7 +5,7 @@
 
 struct job {
 	/* options */
-	const char *truth_path, *labels_path, *image_root, *model_path, *anchors, *anchor_sizes, *aspect_ratios,
+	const char *truth_path, *labels_path, *image_root, *model_path, *arch, *anchors, *anchor_sizes, *aspect_ratios,
 	    *proposals_path, *output, *report_path;
 	int min_size, max_size, objective, fit_sizes, fit_ratios, steps, resamples, format, threads;
 	bool fit, per_level;
@@ -46,6 +46,11 @@ static struct frcnn_opt options[] = {
      .argument = "FILE",
      .value = &job.model_path,
      .help = "levels, anchors and resize limits of this model [torchvision's ResNet-FPN defaults]"},
+    {.type = FRCNN_OPT_TEXT,
+     .name = "arch",
+     .argument = "NAME",
+     .value = &job.arch,
+     .help = "the model's architecture, where its tensors leave that open"},
     {.type = FRCNN_OPT_TEXT,
      .name = "anchors",
      .argument = "SIZES;RATIOS",
@@ -203,6 +208,8 @@ static int check_options(int operands, char **names)
 		return frcnn_usage("no ground truth given (-g PATH)");
 	if (operands > 0)
 		return frcnn_usage("\"%s\": no operands are taken", names[0]);
+	if (job.arch && !job.model_path)
+		return frcnn_usage("--arch needs --model");
 	if (job.anchors && (job.anchor_sizes || job.aspect_ratios))
 		return frcnn_usage("--anchors does not go with --anchor-sizes or --aspect-ratios");
 	if (job.anchors && (!strchr(job.anchors, ';') || strchr(strchr(job.anchors, ';') + 1, ';')))
@@ -221,6 +228,7 @@ static int from_model(const char *sizes, const char *ratios, struct frcnn_error 
 	int status;
 
 	frcnn_model_options_init(&o);
+	o.arch = job.arch;
 	o.anchor_sizes = sizes;
 	o.aspect_ratios = ratios;
 	o.min_size = job.min_size;

@@ -99,6 +99,60 @@ static void put_boxes(const struct frcnn_anchor_report *r, const struct frcnn_ch
 	P("\"/>");
 }
 
+static void put_outlines(const struct frcnn_chart *chart, const struct frcnn_anchor_config *config, const char *style)
+{
+	for (int i = 0; i < config->nlevels; i++) {
+		struct frcnn_cell_anchors cell;
+
+		frcnn_cell_anchors(&config->levels[i], &cell);
+		for (int a = 0; a < cell.count; a++) {
+			const float *box = cell.boxes + 4 * a;
+			char text[64];
+
+			snprintf(text, sizeof text, "level %d: %g x %g", i, box[2] - box[0], box[3] - box[1]);
+			frcnn_chart_box(chart, box[0], box[1], box[2], box[3], style, text);
+		}
+	}
+}
+
+/* The anchors of a cell as they lie over each other, to scale, and the median object. */
+static void put_shapes(const struct frcnn_anchor_report *r, struct frcnn_buffer *out)
+{
+	const double *width = r->distribution[FRCNN_ANCHOR_NETWORK_WIDTH],
+		     *height = r->distribution[FRCNN_ANCHOR_NETWORK_HEIGHT];
+	double side = 16;
+	struct frcnn_chart c = {.out = out,
+				.width = 560,
+				.height = 540,
+				.left = 58,
+				.top = 10,
+				.right = 14,
+				.bottom = 46,
+				.style = "chart"};
+
+	for (int k = 0; k < r->stats.nkinds; k++)
+		side = fmax(side, fmax(r->stats.kinds[k].width, r->stats.kinds[k].height) / 2.0);
+	c.x_low = c.y_low = -(ceil(side / 50) * 50);
+	c.x_high = c.y_high = -c.x_low;
+	P("<figure>");
+	frcnn_chart_begin(&c, "Outlines of the anchors of one cell, to scale");
+	frcnn_chart_axes(&c, 4, 4, "pixels of the resized image", NULL);
+	put_outlines(&c, &r->config, "line s2");
+	if (r->has_fit)
+		put_outlines(&c, &r->fit.config, "line s1");
+	if (width[3] > 0)
+		frcnn_chart_box(&c, -width[3] / 2, -height[3] / 2, width[3] / 2, height[3] / 2, "line s3",
+				"the median object");
+	frcnn_chart_end(&c);
+	P("<ul class=\"key\">");
+	put_legend(out, "s2", false, "anchors of one cell");
+	if (r->has_fit)
+		put_legend(out, "s1", false, "fitted anchors");
+	if (width[3] > 0)
+		put_legend(out, "s3", false, "median width and height of the objects");
+	P("</ul></figure>");
+}
+
 static void put_scatter(const struct frcnn_anchor_report *r, struct frcnn_buffer *out)
 {
 	double most = fmax(fmax(r->distribution[FRCNN_ANCHOR_NETWORK_WIDTH][FRCNN_ANCHOR_QUANTILES - 1],
@@ -125,7 +179,7 @@ static void put_scatter(const struct frcnn_anchor_report *r, struct frcnn_buffer
 	  "the resized image, on logarithmic axes, with the anchors over them.");
 	if (r->boxes.nboxes > MOST_DOTS)
 		P(" %d of %zu boxes are drawn.", MOST_DOTS, r->boxes.nboxes);
-	P("</p><figure>");
+	P("</p><div class=\"two\"><figure>");
 	frcnn_chart_begin(&c, "Widths and heights of objects and anchors");
 	for (int k = low; k <= high; k++) {
 		char text[16];
@@ -147,7 +201,9 @@ static void put_scatter(const struct frcnn_anchor_report *r, struct frcnn_buffer
 	put_legend(out, "s2", true, "anchors");
 	if (r->has_fit)
 		put_legend(out, "s1", true, "fitted anchors");
-	P("</ul></figure></section>\n");
+	P("</ul></figure>");
+	put_shapes(r, out);
+	P("</div></section>\n");
 }
 
 /* ---- recall ---------------------------------------------------------------------------------- */
@@ -284,9 +340,6 @@ static void put_fit(const struct frcnn_anchor_report *r, struct frcnn_buffer *ou
 	P("<section id=\"fit\"><h2>Fit</h2><p class=\"note\">Fitted for %s on %zu images; %zu images were held "
 	  "out.</p>",
 	  frcnn_anchor_objective_names[fit->options.objective], fit->images, fit->held_images);
-	P("<p class=\"alert\">%s Held-out gain %+.4f, 95%% interval %+.4f to %+.4f.</p>",
-	  fit->keep_default ? "Keep the default: the interval includes no gain." : "The gain holds on held-out images.",
-	  fit->gain, fit->low, fit->high);
 	P("<div class=\"scroll\"><table><thead><tr><th>anchors</th><th>objects</th><th>mean IoU</th><th>recall at "
 	  "0.3</th>"
 	  "<th>at 0.5</th><th>at 0.7</th><th>has a positive</th></tr></thead><tbody>");
@@ -298,7 +351,12 @@ static void put_fit(const struct frcnn_anchor_report *r, struct frcnn_buffer *ou
 		put_cell(out, sides[i]->matched, 4);
 		P("</tr>");
 	}
-	P("</tbody></table></div></section>\n");
+	P("</tbody></table></div>");
+	P("<p class=\"%s\">%s Held-out gain %+.4f, 95%% interval %+.4f to %+.4f.</p>",
+	  fit->keep_default ? "alert" : "sub",
+	  fit->keep_default ? "Keep the default: the interval includes no gain." : "The gain holds on held-out images.",
+	  fit->gain, fit->low, fit->high);
+	P("</section>\n");
 }
 
 static void put_assignment(const struct frcnn_anchor_report *r, struct frcnn_buffer *out)
@@ -341,8 +399,7 @@ static void put_objects(const struct frcnn_anchor_report *r, struct frcnn_buffer
 	    "width", "height", "area", "height / width", "width, resized", "height, resized",
 	};
 
-	P("<section id=\"objects\"><h2>Objects</h2><div class=\"two\"><div "
-	  "class=\"scroll\"><table><thead><tr><th>measure"
+	P("<section id=\"objects\"><h2>Objects</h2><div class=\"scroll\"><table><thead><tr><th>measure"
 	  "</th><th>least</th><th>5%%</th><th>25%%</th><th>median</th><th>75%%</th><th>95%%</th><th>most</th></tr>"
 	  "</thead><tbody>");
 	for (int m = 0; m < FRCNN_ANCHOR_MEASURES; m++) {
@@ -369,7 +426,7 @@ static void put_objects(const struct frcnn_anchor_report *r, struct frcnn_buffer
 	for (int i = 0; i < r->config.nroi_levels; i++)
 		P("<dt>objects pooled from level %d (stride %g)</dt><dd>%zu</dd>", i,
 		  1 / (double)r->config.roi_scales[i], r->roi_levels[i]);
-	P("</dl></div></section>\n");
+	P("</dl></section>\n");
 }
 
 static void put_unreachable(const struct frcnn_anchor_report *r, struct frcnn_buffer *out)

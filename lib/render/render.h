@@ -61,10 +61,10 @@ void frcnn_chart_dot(const struct frcnn_chart *chart, double x, double y, const 
 void frcnn_chart_text(const struct frcnn_chart *chart, double x, double y, double dx, double dy, const char *anchor,
 		      const char *style, const char *text);
 
-/* ---- private to this folder
- * ------------------------------------------------------------------------------------------ */
+/* ---- tables (table.c), of other folders' reports too --------------------------------------------------------------
+ */
 
-/* Cells of text, row by row, the first row being the heading (table.c). Zero-initialise; set columns. */
+/* Cells of text, row by row, the first row being the heading. Zero-initialise; set columns. */
 struct frcnn_table {
 	size_t columns;
 	struct frcnn_buffer title, cells; /* cells: raw text, each ended by a NUL */
@@ -80,6 +80,9 @@ void frcnn_table_text(const struct frcnn_table *table, struct frcnn_buffer *out)
 void frcnn_table_markdown(const struct frcnn_table *table, struct frcnn_buffer *out);
 /* Text with Markdown's signs and HTML's taken for what they are. */
 void frcnn_markdown_text(struct frcnn_buffer *out, const char *text);
+
+/* ---- private to this folder
+ * ------------------------------------------------------------------------------------------ */
 
 /* The parts of a report that text and Markdown show as tables (sections.c). */
 enum frcnn_section {

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define GOLDEN "tests/golden/anchors/"
 
@@ -100,32 +101,28 @@ static struct frcnn_anchor_boxes boxes_of(const struct rows *r, const struct frc
 /* ---- torchvision ----------------------------------------------------------------------------- */
 
 /* One set of assignments.txt, read line by line; whether its ground truth is there. */
-static bool check_set(char *head, FILE *file)
+static bool check_set(const char *head, FILE *file)
 {
-	char path[512], line[256], *name = strtok(head + 4, " "), *low = strtok(NULL, " "), *high = strtok(NULL, " ");
-	char *sizes = strtok(NULL, ";\n"), *ratios = strtok(NULL, ";\n");
+	char path[512], line[256], name[128], sizes[64], ratios[64];
 	const char *data = getenv("FRCNN_DATA");
 	struct frcnn_anchor_config config;
 	struct frcnn_ground_truth truth;
 	struct frcnn_anchor_boxes boxes;
 	struct frcnn_anchor_stats stats;
 	struct frcnn_error err = {0};
-	int64_t low_size, high_size;
 	struct frcnn_pool *pool;
 	bool there = true;
-	int kind = 0;
+	int kind = 0, low_size, high_size;
 
-	cr_assert(ratios != NULL);
+	cr_assert_eq(sscanf(head, "set %127s %d %d %63[^;];%63s", name, &low_size, &high_size, sizes, ratios), 5);
 	if (strncmp(name, "DATA/", 5) == 0) {
 		there = data && *data;
 		snprintf(path, sizeof path, "%s/%s", there ? data : "", name + 5);
 	} else {
 		snprintf(path, sizeof path, GOLDEN "%s", name);
 	}
-	cr_assert_eq(frcnn_parse_int64(low, strlen(low), &low_size), 0);
-	cr_assert_eq(frcnn_parse_int64(high, strlen(high), &high_size), 0);
 	if (there) {
-		config = config_of(sizes, ratios, (int)low_size, (int)high_size);
+		config = config_of(sizes, ratios, low_size, high_size);
 		cr_assert_eq(frcnn_ground_truth_read(path, false, NULL, &truth, &err), 0, "%s", err.message);
 		cr_assert_eq(frcnn_anchor_boxes_make(&truth, config.min_size, config.max_size, &boxes, &err), 0);
 		cr_assert_eq(frcnn_pool_new(2, &pool, &err), 0);
@@ -393,7 +390,7 @@ Test(anchors, checks_of_the_ground_truth)
 	add_image(r, 100, 50);
 	add_image(r, 0, 50);
 	add_box(r, 10, 10, 20, 20);
-	add_image(r, 2000, 2); /* a side of 0 after resizing */
+	add_image(r, 4000, 2); /* a side of 0 after resizing */
 	struct frcnn_anchor_boxes boxes = boxes_of(r, &config);
 	for (int c = 0; c < FRCNN_ANCHOR_CHECKS; c++)
 		cr_expect_eq(boxes.findings[c].count, expected[c], "%s: %zu", frcnn_anchor_check_names[c],
@@ -459,7 +456,7 @@ Test(anchors, smallest_object)
 	cr_expect_float_eq(frcnn_anchor_smallest(&config, 0.5, false), 32 * sqrt(0.5), 0.13);
 	/* Half a cell (2 px) off on both axes it stays inside up to side 28. */
 	cr_expect_float_eq(frcnn_anchor_smallest(&config, 0.5, true), 32 * sqrt(0.5), 0.13);
-	cr_expect_gt(frcnn_anchor_smallest(&config, 0.8, true), frcnn_anchor_smallest(&config, 0.8, false));
+	cr_expect_gt(frcnn_anchor_smallest(&config, 0.77, true), frcnn_anchor_smallest(&config, 0.77, false));
 	cr_expect_eq(frcnn_anchor_smallest(&config, 0.999, true), -1);
 }
 
