@@ -155,18 +155,22 @@ static void gather_row(const struct frcnn_conv *v, const float *image, int iy, i
 	}
 }
 
+static bool is_plain(const struct frcnn_conv *v)
+{
+	return v->kernel_h == 1 && v->kernel_w == 1 && v->stride == 1 && v->pad == 0;
+}
+
 /* Rows row .. row + rows, depth first .. last, into tiles; missing rows of the last tile are zero. */
 static void gather(const struct frcnn_conv *v, const float *x, size_t row, size_t rows, size_t first, size_t last,
 		   size_t mr, float *out)
 {
 	size_t plane = (size_t)v->out_height * (size_t)v->out_width, padded = ceil_div(rows, mr) * mr;
 	size_t image_size = (size_t)v->height * (size_t)v->width * (size_t)v->channels;
-	bool plain = v->kernel_h == 1 && v->kernel_w == 1 && v->stride == 1 && v->pad == 0;
 	size_t n = row / plane, rest = row % plane;
 	int oy = (int)(rest / (size_t)v->out_width), ox = (int)(rest % (size_t)v->out_width);
 
 	for (size_t i = 0; i < rows; i++, out += FRCNN_GEMM_LDA) {
-		if (plain) {
+		if (is_plain(v)) {
 			memcpy(out, x + (row + i) * (size_t)v->channels + first, (last - first) * sizeof *out);
 			continue;
 		}
@@ -181,6 +185,28 @@ static void gather(const struct frcnn_conv *v, const float *x, size_t row, size_
 	}
 	for (size_t i = rows; i < padded; i++, out += FRCNN_GEMM_LDA)
 		memset(out, 0, (last - first) * sizeof *out);
+}
+
+/* The same in bfloat16. What is no plain copy is gathered first and converted in place: each row's place begins before
+ * what is still to be read. */
+static void gather_bf16(const struct frcnn_kernels_bf16 *kernels, const struct frcnn_conv *v, const float *x,
+			size_t row, size_t rows, size_t first, size_t last, size_t mr, float *block)
+{
+	size_t padded = ceil_div(rows, mr) * mr, depth = last - first;
+	uint16_t *out = (uint16_t *)(void *)block;
+
+	if (!is_plain(v))
+		gather(v, x, row, rows, first, last, mr, block);
+	for (size_t i = 0; i < padded; i++, out += FRCNN_GEMM_LDA) {
+		if (!is_plain(v))
+			kernels->convert(out, block + i * FRCNN_GEMM_LDA, depth);
+		else if (i < rows)
+			kernels->convert(out, x + (row + i) * (size_t)v->channels + first, depth);
+		else
+			memset(out, 0, depth * sizeof *out);
+		if (depth % 2)
+			out[depth] = 0;
+	}
 }
 
 /* ---- the product -------------------------------------------------------------- */
@@ -201,18 +227,6 @@ size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels)
 	size_t mr = (size_t)kernels->mr, nr = (size_t)kernels->nr;
 
 	return BLOCK_TILES * mr * FRCNN_GEMM_LDA + 2 * mr * nr;
-}
-
-/* Gathered rows to bfloat16, in place: each row's place begins before what is still to be read. */
-static void narrow(const struct frcnn_kernels_bf16 *kernels, float *a, size_t rows, size_t depth)
-{
-	uint16_t *out = (uint16_t *)(void *)a;
-
-	for (size_t i = 0; i < rows; i++) {
-		kernels->convert(out + i * FRCNN_GEMM_LDA, a + i * FRCNN_GEMM_LDA, depth);
-		if (depth % 2)
-			out[i * FRCNN_GEMM_LDA + depth] = 0;
-	}
 }
 
 /* One tile by the kernel that the weights are packed for: b is where its depth begins, in float32 or pairs. */
@@ -279,9 +293,10 @@ static void conv_task(void *context, size_t index, int worker)
 	for (size_t first = 0; first < depth; first += FRCNN_GEMM_DEPTH) {
 		size_t last = first + FRCNN_GEMM_DEPTH < depth ? first + FRCNN_GEMM_DEPTH : depth;
 
-		gather(v, job->x, row, rows, first, last, mr, a);
 		if (job->packed->bf16)
-			narrow(job->bf16, a, ceil_div(rows, mr) * mr, last - first);
+			gather_bf16(job->bf16, v, job->x, row, rows, first, last, mr, a);
+		else
+			gather(v, job->x, row, rows, first, last, mr, a);
 		for (size_t panel = first_panel; panel < last_panel; panel++) {
 			size_t column = panel * nr;
 			size_t b = job->packed->bf16 ? (panel * ceil_div(depth, 2) * 2 + first) * nr
