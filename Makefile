@@ -64,7 +64,7 @@ KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/ker
 	lib/kernels/x86/kernels_avx512bf16.c)
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/winograd.c lib/cpu/pointwise.c
 NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
-FILTER_SRC = $(addprefix lib/filter/,thresholds.c labels.c join.c emit.c filter.c)
+FILTER_SRC = $(addprefix lib/filter/,thresholds.c labels.c join.c emit.c plain.c filter.c)
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
 	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c scores.c calibration.c confusion.c) \
@@ -169,6 +169,7 @@ $(BENCH_TOOL_FILES): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/l
 
 bench: all $(BENCH_FILES) $(BENCH_TOOL_FILES)
 	@set -e; for bench in $(BENCH_FILES); do echo "== $$bench"; $$bench; done
+	@echo "== tests/bench/nms.sh"; BUILD='$(BUILD)' sh tests/bench/nms.sh
 	@echo "== tests/bench/detect.sh"; BUILD='$(BUILD)' sh tests/bench/detect.sh
 	@echo "== tests/bench/eval.sh"; if [ -n "$(BENCH_EVAL)" ]; then BUILD='$(BUILD)' sh tests/bench/eval.sh; \
 		else echo "eval: skipped: minutes beside other packages, say BENCH_EVAL=1"; fi

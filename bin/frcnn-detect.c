@@ -45,10 +45,10 @@ static int parse_slice(const char *text, void *value, struct frcnn_error *err)
 
 static const char *model_path, *arch, *weights_key, *anchors, *anchor_sizes, *aspect_ratios, *labels_path;
 static const char *cpu, *output_path, *proposals_path, *truth_path, *image_root;
-static double bn_eps = -1, score = NAN, nms = NAN, rpn_nms = NAN;
+static double bn_eps = -1, score = NAN, nms = NAN, nms_sigma = NAN, rpn_nms = NAN;
 static struct frcnn_reals mean, std;
 static struct frcnn_list classes;
-static int min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, precision, jobs, format, stats;
+static int nms_method, min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, precision, jobs, format, stats;
 static int64_t max_pixels;
 static bool roi_pool, proposals, resume, progress, exif, null_list;
 static struct slice slice;
@@ -136,6 +136,20 @@ static struct frcnn_opt options[] = {
      .max = 1,
      .result = true,
      .help = "suppress boxes that overlap a better one of their class by more than IOU"},
+    {.type = FRCNN_OPT_CHOICE,
+     .name = "nms-method",
+     .argument = "hard|soft-linear|soft-gaussian|diou|matrix",
+     .value = &nms_method,
+     .result = true,
+     .help = "how the final boxes suppress each other [hard]"},
+    {.type = FRCNN_OPT_REAL,
+     .name = "nms-sigma",
+     .argument = "S",
+     .value = &nms_sigma,
+     .min = 1e-6,
+     .max = 1e6,
+     .result = true,
+     .help = "of soft-gaussian and matrix: exp(-IoU^2 / S) [0.5]"},
     {.type = FRCNN_OPT_INT,
      .name = "max-dets",
      .argument = "N",
@@ -473,6 +487,8 @@ static int make_detector(struct setup *setup, struct frcnn_error *err)
 	own.threads = jobs;
 	own.score = score;
 	own.nms = nms;
+	own.nms_method = (enum frcnn_nms_method)nms_method;
+	own.nms_sigma = nms_sigma;
 	own.max_dets = max_dets;
 	own.rpn_pre = rpn_pre;
 	own.rpn_post = rpn_post;

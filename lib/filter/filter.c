@@ -118,7 +118,8 @@ static bool is_fusion(const struct frcnn_filter *f)
 }
 
 /* Labels are the source's own: sources are read side by side. */
-static int add_entry(struct frcnn_filter *f, struct frcnn_filter_source *source, const struct frcnn_record_item *item)
+int frcnn_filter_add_entry(struct frcnn_filter *f, struct frcnn_filter_source *source,
+			   const struct frcnn_record_item *item)
 {
 	const struct frcnn_filter_options *o = &f->options;
 	size_t label =
@@ -187,7 +188,7 @@ static int add_record(struct frcnn_filter *f, struct frcnn_filter_source *source
 		return FRCNN_ENOMEM;
 	source->nparts++;
 	for (size_t i = 0; i < count && rc == 0; i++)
-		rc = add_entry(f, source, &items[i]);
+		rc = frcnn_filter_add_entry(f, source, &items[i]);
 	part->count = source->nentries - part->first;
 	return rc;
 }
@@ -222,6 +223,11 @@ static void load_source(void *context, size_t index, int worker)
 	int rc;
 
 	(void)worker;
+	rc = frcnn_filter_read_plain(f, source);
+	if (rc < 0)
+		source->status = frcnn_fail_nomem(&source->err);
+	if (rc != 0)
+		return;
 	source->status = frcnn_records_open_memory(source->text, source->size, source->name, &notices, &source->records,
 						   &source->err);
 	while (source->status == 0 && (rc = frcnn_records_next(source->records, &record, &source->err)) != 0) {

@@ -186,6 +186,13 @@ struct frcnn_filter {
 	struct frcnn_filter_counts counts;
 };
 
+/* Adds a detection, or leaves it out by score, size or class. 0 or FRCNN_ENOMEM. */
+int frcnn_filter_add_entry(struct frcnn_filter *filter, struct frcnn_filter_source *source,
+			   const struct frcnn_record_item *item);
+/* Of a whole text that is an array of plain COCO results. 1: done; 0: it is not, nothing was taken; FRCNN_ENOMEM
+ * (plain.c). */
+int frcnn_filter_read_plain(struct frcnn_filter *filter, struct frcnn_filter_source *source);
+
 /* Joins the sources' parts into images. 0 or FRCNN_ENOMEM; what does not fit is an error notice. */
 int frcnn_filter_join(struct frcnn_filter *filter, struct frcnn_error *err);
 

@@ -5,9 +5,10 @@
  * al. 2017), both as ensemble-boxes 1.0.9 computes them: boxes in the order of
  * score times weight; each joins the cluster that it overlaps most (by more than
  * the threshold; of equals the first), else founds one. WBF compares with the
- * clusters' fused boxes, NMW with their first members. Sums of coordinates are
- * float32, as there, so that both make the same decisions; IoU and all else is
- * double. Coordinates are fractions of the image where its size is known.
+ * clusters' fused boxes, NMW with their first members. Fused boxes that others
+ * are compared with are sums in float32, as there, so that both make the same
+ * decisions; IoU and the boxes that come out are double. Coordinates are fractions of the image where its size is
+ * known.
  *
  * Box voting (Gidaris & Komodakis 2015): after greedy NMS each box that stays
  * becomes the mean, weighted by score, of all boxes with IoU above vote_iou.
@@ -18,7 +19,8 @@
 
 struct cluster {
 	double box[4]; /* what others are compared with */
-	float sum[4];  /* weighted coordinates */
+	float sum[4];  /* weighted coordinates, as the reference adds them */
+	double exact[4];
 	double weight; /* their divisor */
 	double score;  /* sum (or largest) of the members' weighted scores */
 	double of;     /* sum of the members' weights */
@@ -63,8 +65,10 @@ static bool normalise(const struct frcnn_nms_class *c, const float from[4], doub
 static void add_member(struct cluster *k, const double box[4], double weight, bool nmw)
 {
 	k->weight += weight;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		k->sum[i] = (float)((double)k->sum[i] + weight * box[i]);
+		k->exact[i] += weight * box[i];
+	}
 	for (int i = 0; i < 4 && !nmw && k->members > 1 && k->weight > 0; i++)
 		k->box[i] = (double)(float)((double)k->sum[i] / k->weight);
 }
@@ -158,7 +162,7 @@ static void give_fused(struct frcnn_nms_class *c, const struct cluster *k, doubl
 	c->out_moved[c->nout] = (k->members > 1 || k->clipped) && k->weight > 0;
 	memcpy(box, c->boxes + 4 * (size_t)k->best, 4 * sizeof(float));
 	for (int i = 0; i < 4 && c->out_moved[c->nout]; i++)
-		box[i] = (float)((double)(float)((double)k->sum[i] / k->weight) * scale[i % 2]);
+		box[i] = (float)(k->exact[i] / k->weight * scale[i % 2]);
 	c->nout++;
 }
 

@@ -1,6 +1,8 @@
 /* The filter's path: whatever records come in, what goes out is read back without an error; and files of thresholds. */
 #include "filter/filter.h"
 
+#include <math.h>
+
 static void need(bool truth)
 {
 	if (!truth)
