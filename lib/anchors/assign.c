@@ -51,15 +51,13 @@ static void find_window(float low, float high, int step, int cells, float from, 
 static float best_overlap(float low, float high, int step, int cells, float from, float to)
 {
 	double centre = ((double)from + to - low - high) / (2.0 * step);
-	int near = (int)(centre < 0 ? 0 : centre > cells - 1 ? cells - 1 : floor(centre));
-	float best = 0;
+	int near = (int)(centre < 0 ? 0 : centre > cells - 1 ? cells - 1 : centre); /* not negative: rounded down */
+	float best = overlap(low, high, step, near, from, to);
 
-	for (int cell = near - 1; cell <= near + 2; cell++) {
-		if (cell < 0 || cell >= cells)
-			continue;
-		float length = overlap(low, high, step, cell, from, to);
-		if (length > best)
-			best = length;
+	if (near + 1 < cells) {
+		float next = overlap(low, high, step, near + 1, from, to);
+
+		best = next > best ? next : best;
 	}
 	return best;
 }
@@ -549,11 +547,13 @@ void frcnn_anchor_sort(double *values, size_t count)
 
 double frcnn_anchor_quantile(const double *sorted, size_t count, double q)
 {
-	double at = q * (double)(count - 1);
-	size_t low = (size_t)at;
+	double at;
+	size_t low;
 
 	if (count == 0)
 		return -1;
+	at = q * (double)(count - 1);
+	low = (size_t)at;
 	if (low + 1 >= count)
 		return sorted[count - 1];
 	return sorted[low] + (at - (double)low) * (sorted[low + 1] - sorted[low]);
