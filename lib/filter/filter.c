@@ -241,7 +241,8 @@ static void load_source(void *context, size_t index, int worker)
 			keep_notice(source, FRCNN_NOTICE_ERROR, source->err.message);
 		}
 	}
-	source->form = frcnn_records_form(source->records);
+	if (source->records)
+		source->form = frcnn_records_form(source->records);
 }
 
 static int merge_source(struct frcnn_filter *f, struct frcnn_filter_source *source, struct frcnn_error *err)

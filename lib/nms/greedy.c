@@ -114,61 +114,60 @@ static size_t few(const float *boxes, size_t count, const struct frcnn_nms_rule 
 	return nkept;
 }
 
-/* gone |= 1 for positions of the range that overlap the box by more than the bound. */
-static void suppress_range(const struct frcnn_nms_index *index, struct frcnn_nms_range range, const float *box,
-			   float area, const struct frcnn_nms_rule *rule, uint32_t *restrict gone)
+/* gone |= 1 for what of the block overlaps the box by more than the bound. */
+static void suppress_block(struct frcnn_nms_block *restrict block, const float *box, float area,
+			   const struct frcnn_nms_rule *rule)
 {
-	const float *restrict x1 = index->x1, *restrict y1 = index->y1, *restrict x2 = index->x2,
-			      *restrict y2 = index->y2, *restrict areas = index->area;
 	float left = box[0], top = box[1], right = box[2], bottom = box[3];
 	float plus = rule->plus, bound = rule->bound;
 
-	for (size_t i = range.first; i < range.last; i++) {
-		float xx1 = x1[i] > left ? x1[i] : left;
-		float yy1 = y1[i] > top ? y1[i] : top;
-		float xx2 = x2[i] < right ? x2[i] : right;
-		float yy2 = y2[i] < bottom ? y2[i] : bottom;
+	for (int i = 0; i < FRCNN_NMS_LANES; i++) {
+		float xx1 = block->x1[i] > left ? block->x1[i] : left;
+		float yy1 = block->y1[i] > top ? block->y1[i] : top;
+		float xx2 = block->x2[i] < right ? block->x2[i] : right;
+		float yy2 = block->y2[i] < bottom ? block->y2[i] : bottom;
 		float width = xx2 - xx1 + plus, height = yy2 - yy1 + plus;
 		width = width > 0.0f ? width : 0.0f;
 		height = height > 0.0f ? height : 0.0f;
 		float both = width * height;
-		gone[i] |= both / (areas[i] + area - both) > bound;
+		block->gone[i] |= both / (block->area[i] + area - both) > bound;
 	}
 }
 
-static void suppress_range_diou(const struct frcnn_nms_index *index, struct frcnn_nms_range range, const float *box,
-				const struct frcnn_nms_rule *rule, uint32_t *gone)
+static void suppress_block_diou(struct frcnn_nms_block *block, const float *box, const struct frcnn_nms_rule *rule)
 {
-	for (size_t i = range.first; i < range.last; i++) {
-		float other[4] = {index->x1[i], index->y1[i], index->x2[i], index->y2[i]};
-		gone[i] |= frcnn_nms_overlap(other, box, rule) > rule->bound;
+	for (int i = 0; i < FRCNN_NMS_LANES; i++) {
+		float other[4] = {block->x1[i], block->y1[i], block->x2[i], block->y2[i]};
+		block->gone[i] |= frcnn_nms_overlap(other, box, rule) > rule->bound;
 	}
 }
 
 /* Each box that stays takes away what it overlaps. Overlap is symmetric: what it reaches before it in rank is gone
- * already, or is itself. */
+ * already, or is itself. Blocks are taken whole: boxes beside the range are boxes like others. */
 static size_t many(const float *boxes, size_t count, const struct frcnn_nms_rule *rule, size_t limit, uint32_t *kept,
 		   float *scratch)
 {
 	struct frcnn_nms_index index;
-	uint32_t *gone = (uint32_t *)(void *)scratch;
 	size_t nkept = 0;
 
-	memset(gone, 0, count * sizeof(*gone));
-	frcnn_nms_index_make(&index, boxes, count, rule->bound, rule->plus, scratch + count);
+	frcnn_nms_index_make(&index, boxes, count, rule->bound, rule->plus, scratch);
 	for (size_t i = 0; i < count && nkept < limit; i++) {
 		uint32_t at = index.position[i];
-		if (at != UINT32_MAX && gone[at])
+		if (at != UINT32_MAX && index.blocks[at / FRCNN_NMS_LANES].gone[at % FRCNN_NMS_LANES])
 			continue;
 		kept[nkept++] = (uint32_t)i;
 		if (at == UINT32_MAX)
 			continue;
+		float area = index.blocks[at / FRCNN_NMS_LANES].area[at % FRCNN_NMS_LANES];
 		size_t n = frcnn_nms_index_find(&index, i);
 		for (size_t r = 0; r < n; r++) {
-			if (rule->diou)
-				suppress_range_diou(&index, index.ranges[r], boxes + 4 * i, rule, gone);
-			else
-				suppress_range(&index, index.ranges[r], boxes + 4 * i, index.area[at], rule, gone);
+			size_t last = (index.ranges[r].last - 1) / FRCNN_NMS_LANES;
+			for (size_t b = index.ranges[r].first / FRCNN_NMS_LANES; b <= last; b++) {
+				if (rule->diou)
+					suppress_block_diou(&index.blocks[b], boxes + 4 * i, rule);
+				else
+					suppress_block(&index.blocks[b], boxes + 4 * i, area, rule);
+			}
 		}
 	}
 	return nkept;

@@ -122,15 +122,15 @@ void frcnn_nms_index_make(struct frcnn_nms_index *index, const float *boxes, siz
 
 	at += (8 - (uintptr_t)at % 8) % 8;
 	uint64_t *keys = take(&at, count, sizeof(*keys)), *spare = take(&at, count, sizeof(*spare));
-	float **columns[] = {&index->x1, &index->y1, &index->x2, &index->y2, &index->area, &index->x};
-	for (size_t i = 0; i < FRCNN_COUNT(columns); i++)
-		*columns[i] = take(&at, count, sizeof(float));
-	index->rank = take(&at, count, sizeof(uint32_t));
-	index->position = take(&at, count, sizeof(uint32_t));
+	size_t nblocks = (count + FRCNN_NMS_LANES - 1) / FRCNN_NMS_LANES;
+	index->blocks = take(&at, nblocks, sizeof(*index->blocks));
 	/* No more than count / STRIP_LEAST full strips, and one that is not full a level. */
 	size_t room = count / STRIP_LEAST + LEVELS;
 	index->strips = take(&at, room, sizeof(*index->strips));
 	index->ranges = take(&at, room, sizeof(*index->ranges));
+	index->x = take(&at, count, sizeof(float));
+	index->rank = take(&at, count, sizeof(uint32_t));
+	index->position = take(&at, count, sizeof(uint32_t));
 	uint32_t *bins = (uint32_t *)(void *)at;
 	index->nlevels = 0;
 	index->plus = plus;
@@ -164,8 +164,8 @@ void frcnn_nms_index_make(struct frcnn_nms_index *index, const float *boxes, siz
 		struct frcnn_nms_level *level = &index->levels[index->nlevels++];
 		*level =
 		    (struct frcnn_nms_level){.tiny = l == LEVEL_TINY, .low = exp2(2.0 * l - 127), .first = nstrips};
-		/* half a side of the smallest square */
-		double side = l == LEVEL_TINY ? INFINITY : 0.5 * exp2((double)l - 63.5);
+		/* twice the side of the smallest square: few strips are looked into, and they are narrow in x */
+		double side = l == LEVEL_TINY ? INFINITY : 2 * exp2((double)l - 63.5);
 		nstrips = make_strips(index, boxes, first, spare + first, keys, here, side, nstrips, &bins);
 		level->last = nstrips;
 		for (size_t i = first; i < first + here; i++) {
@@ -173,17 +173,26 @@ void frcnn_nms_index_make(struct frcnn_nms_index *index, const float *boxes, siz
 			const float *box = boxes + 4 * (size_t)rank;
 			double width = (double)box[2] - (double)box[0] + (double)plus;
 			double height = (double)box[3] - (double)box[1] + (double)plus;
-			index->x1[i] = box[0];
-			index->y1[i] = box[1];
-			index->x2[i] = box[2];
-			index->y2[i] = box[3];
-			level_of(box, plus, &index->area[i]);
+			struct frcnn_nms_block *block = &index->blocks[i / FRCNN_NMS_LANES];
+			size_t lane = i % FRCNN_NMS_LANES;
+			block->x1[lane] = box[0];
+			block->y1[lane] = box[1];
+			block->x2[lane] = box[2];
+			block->y2[lane] = box[3];
+			block->gone[lane] = 0;
+			level_of(box, plus, &block->area[lane]);
 			index->x[i] = centre(box[0], box[2]);
 			index->rank[i] = rank;
 			index->position[rank] = (uint32_t)i;
 			level->width = width > level->width ? width : level->width;
 			level->height = height > level->height ? height : level->height;
 		}
+	}
+	for (size_t i = n; i % FRCNN_NMS_LANES; i++) {
+		struct frcnn_nms_block *block = &index->blocks[i / FRCNN_NMS_LANES];
+		size_t lane = i % FRCNN_NMS_LANES;
+		block->x1[lane] = block->y1[lane] = block->x2[lane] = block->y2[lane] = block->area[lane] = NAN;
+		block->gone[lane] = 0;
 	}
 	index->count = n;
 }
@@ -212,16 +221,18 @@ static uint32_t lower(const float *x, struct frcnn_nms_range range, double value
 size_t frcnn_nms_index_find(struct frcnn_nms_index *index, size_t rank)
 {
 	uint32_t at = index->position[rank];
-	double t = index->least, area = (double)index->area[at];
+	const struct frcnn_nms_block *block = &index->blocks[at / FRCNN_NMS_LANES];
+	size_t lane = at % FRCNN_NMS_LANES;
+	double t = index->least, area = (double)block->area[lane];
 	size_t n = 0;
 
 	if (area < (double)least_area) {
 		index->ranges[0] = (struct frcnn_nms_range){0, (uint32_t)index->count};
 		return 1;
 	}
-	double width = (double)index->x2[at] - (double)index->x1[at] + (double)index->plus;
-	double height = (double)index->y2[at] - (double)index->y1[at] + (double)index->plus;
-	double x = (double)index->x[at], y = (double)centre(index->y1[at], index->y2[at]);
+	double width = (double)block->x2[lane] - (double)block->x1[lane] + (double)index->plus;
+	double height = (double)block->y2[lane] - (double)block->y1[lane] + (double)index->plus;
+	double x = (double)index->x[at], y = (double)centre(block->y1[lane], block->y2[lane]);
 	for (int l = 0; l < index->nlevels; l++) {
 		const struct frcnn_nms_level *level = &index->levels[l];
 		bool all = level->tiny;

@@ -79,10 +79,19 @@ struct frcnn_nms_level {
 	double width, height; /* the largest */
 	size_t first, last;   /* strips */
 };
+/* Position p is lane p % LANES of block p / LANES: what is compared together lies together. Lanes behind the last box
+ * hold NaN, which overlaps nothing. */
+#define FRCNN_NMS_LANES 8
+struct frcnn_nms_block {
+	float x1[FRCNN_NMS_LANES], y1[FRCNN_NMS_LANES], x2[FRCNN_NMS_LANES], y2[FRCNN_NMS_LANES];
+	float area[FRCNN_NMS_LANES];
+	uint32_t gone[FRCNN_NMS_LANES]; /* for the caller; 0 at first */
+};
 struct frcnn_nms_index {
 	size_t count;
-	float *x1, *y1, *x2, *y2, *area, *x; /* by position */
-	uint32_t *rank, *position;           /* of a position; of a rank, UINT32_MAX: not in the index */
+	struct frcnn_nms_block *blocks;
+	float *x;                  /* of the centre, by position */
+	uint32_t *rank, *position; /* of a position; of a rank, UINT32_MAX: not in the index */
 	struct frcnn_nms_strip *strips;
 	struct frcnn_nms_range *ranges;
 	struct frcnn_nms_level levels[130];
