@@ -48,7 +48,8 @@ static const char *cpu, *output_path, *proposals_path, *truth_path, *image_root;
 static double bn_eps = -1, score = NAN, nms = NAN, nms_sigma = NAN, rpn_nms = NAN;
 static struct frcnn_reals mean, std;
 static struct frcnn_list classes;
-static int nms_method, min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, precision, jobs, format, stats;
+static int nms_method, min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, precision, jobs, format,
+					   stats;
 static int64_t max_pixels;
 static bool roi_pool, proposals, resume, progress, exif, null_list;
 static struct slice slice;

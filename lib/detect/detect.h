@@ -158,8 +158,8 @@ size_t frcnn_topk(const float *scores, size_t groups, size_t each, size_t stride
 
 /* ---- non-maximum suppression (nms.c) --------------------------------------------------------- */
 
-/* frcnn_nms (nms/) within each label (0 .. nlabels - 1), boxes in rank order; at most limit stay of each. keep[i] becomes
- * 1 or 0. */
+/* frcnn_nms (nms/) within each label (0 .. nlabels - 1), boxes in rank order; at most limit stay of each. keep[i]
+ * becomes 1 or 0. */
 int frcnn_nms_by_label(struct frcnn_pool *pool, const float *boxes, const int *labels, size_t count, int nlabels,
 		       double threshold, size_t limit, uint8_t *keep, struct frcnn_workspace *workspace,
 		       struct frcnn_error *err);
