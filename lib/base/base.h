@@ -65,7 +65,11 @@ struct frcnn_span {
 	const char *data;
 	size_t size;
 };
-bool frcnn_span_is(struct frcnn_span span, const char *text);
+/* Inline, so that the length of a literal is known when compiled. */
+static inline bool frcnn_span_is(struct frcnn_span span, const char *text)
+{
+	return span.size == strlen(text) && memcmp(span.data, text, span.size) == 0;
+}
 
 /* ---- files (file.c) ------------------------------------------------------ */
 

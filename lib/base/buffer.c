@@ -67,8 +67,3 @@ void frcnn_buffer_free(struct frcnn_buffer *buffer)
 	free(buffer->data);
 	*buffer = (struct frcnn_buffer){0};
 }
-
-bool frcnn_span_is(struct frcnn_span span, const char *text)
-{
-	return span.size == strlen(text) && memcmp(span.data, text, span.size) == 0;
-}

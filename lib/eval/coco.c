@@ -197,10 +197,45 @@ static void unmatched_cell(const struct coco_job *job, struct cell cell, const s
 	}
 }
 
+/* How many true positives of so many objects reach each recall threshold: the fewest n with n / positives >= r * 0.01.
+ */
+static void count_reaches(size_t positives, size_t reaches[FRCNN_EVAL_RECALLS])
+{
+	size_t n = 0;
+
+	for (int r = 0; r < FRCNN_EVAL_RECALLS; r++) {
+		size_t about = (size_t)(r * 0.01 * (double)positives);
+
+		/* At most one off: the division decides. */
+		n = about > n + 1 ? about - 1 : n;
+		while ((double)n / (double)positives < r * 0.01)
+			n++;
+		reaches[r] = n;
+	}
+}
+
+/* Without a detection of a rank between two limits the cells are the same at both. */
+static void copy_limit(struct frcnn_eval_cells *cells, size_t k, int a, int m)
+{
+	size_t last = (size_t)cells->M, step = (size_t)cells->K * (size_t)cells->A * last;
+	size_t at = (k * (size_t)cells->A + (size_t)a) * last + (size_t)m;
+
+	for (int t = 0; t < cells->T; t++) {
+		cells->recall[at + (size_t)t * step] = cells->recall[at + (size_t)t * step - 1];
+		for (int r = 0; r < cells->R; r++) {
+			size_t cell = at + ((size_t)t * (size_t)cells->R + (size_t)r) * step;
+
+			cells->precision[cell] = cells->precision[cell - 1];
+			cells->scores[cell] = cells->scores[cell - 1];
+		}
+	}
+}
+
 /* pycocotools' accumulate, for one area and limit. w->order lists count detections (relative to the category's first)
  * by score; those of a rank beyond the limit are passed over. */
 static void accumulate(const struct coco_job *job, struct worker *w, size_t k, int a, int m, size_t count,
-		       const double *score, const uint32_t *matches, const uint32_t *leaves_out, size_t positives)
+		       const double *score, const uint32_t *matches, const uint32_t *leaves_out, size_t positives,
+		       const size_t *reaches)
 {
 	struct frcnn_eval_cells *cells = job->cells;
 	const struct frcnn_eval_options *o = job->options;
@@ -246,15 +281,15 @@ static void accumulate(const struct coco_job *job, struct worker *w, size_t k, i
 			cells->precision[cell + (size_t)q * step] = cells->scores[cell + (size_t)q * step] = 0;
 		/* From the highest recall down: thresholds that true positive i is the first to reach get the best
 		 * precision from there on. */
-		while (r > 0 && n > 0 && (double)n / (double)positives < r * 0.01)
+		while (r > 0 && n < reaches[r])
 			r--;
 		while (i-- > 0) {
-			double before = (double)i / (double)positives, tp = (double)(i + 1);
+			double tp = (double)(i + 1);
 			double precision = tp / ((double)w->wrong[t][i] + tp + DBL_EPSILON);
 
 			if (precision > envelope)
 				envelope = precision;
-			for (; r > 0 && before < r * 0.01; r--) {
+			for (; r > 0 && i < reaches[r]; r--) {
 				cells->precision[cell + (size_t)r * step] = envelope;
 				cells->scores[cell + (size_t)r * step] = score[w->hit[t][i]];
 			}
@@ -343,7 +378,7 @@ static void category_task(void *context, size_t index, int worker)
 	size_t k = job->cells->category[index], first = job->detections->category_first[k], count = 0;
 	uint32_t limit = (uint32_t)o->max_dets[o->nmax_dets - 1];
 	size_t positives[FRCNN_EVAL_MAX_AREAS] = {0}, d = first, g = job->truth->category_first[k], end;
-	size_t n = job->detections->category_first[k + 1] - first;
+	size_t n = job->detections->category_first[k + 1] - first, most = 0, reaches[FRCNN_EVAL_RECALLS];
 	struct cell cell;
 
 	for (size_t i = g; i < job->truth->category_first[k + 1]; i++)
@@ -356,6 +391,8 @@ static void category_task(void *context, size_t index, int worker)
 			w->rank[i - first] = (uint32_t)(i - cell.d_first);
 		for (size_t i = cell.d_first; i < cell.d_last; i++)
 			w->order[count++] = (uint32_t)(i - first);
+		if (cell.d_last - cell.d_first > most)
+			most = cell.d_last - cell.d_first;
 	}
 	sort_by_score(w->order, count, job->detections->score + first, w->spare);
 	d = first;
@@ -373,10 +410,19 @@ static void category_task(void *context, size_t index, int worker)
 		}
 	}
 	/* Without an object that counts the cells stay -1. */
-	for (int a = 0; a < o->nareas; a++)
-		for (int m = 0; m < o->nmax_dets && positives[a] > 0; m++)
-			accumulate(job, w, index, a, m, count, job->detections->score + first,
-				   w->matched + (size_t)a * n, w->left_out + (size_t)a * n, positives[a]);
+	for (int a = 0; a < o->nareas; a++) {
+		if (positives[a] == 0)
+			continue;
+		count_reaches(positives[a], reaches);
+		for (int m = 0; m < o->nmax_dets; m++) {
+			if (m > 0 && most <= (size_t)o->max_dets[m - 1])
+				copy_limit(job->cells, index, a, m);
+			else
+				accumulate(job, w, index, a, m, count, job->detections->score + first,
+					   w->matched + (size_t)a * n, w->left_out + (size_t)a * n, positives[a],
+					   reaches);
+		}
+	}
 }
 
 /* ---- memory ------------------------------------------------------------------------------ */
