@@ -1,6 +1,6 @@
 /*
- * timed - runs a command and appends "SECONDS MEGABYTES" to FILE: wall time from fork to exit, and the peak of resident
- * memory, pages of mapped files included.
+ * timed - runs a command and appends "SECONDS MEGABYTES FAULTS" to FILE: wall time from fork to exit, the peak of resident
+ * memory, pages of mapped files included, and the minor page faults.
  *
  *   timed FILE COMMAND...
  *
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 2;
 	}
-	fprintf(file, "%.4f %.1f\n", start, (double)usage.ru_maxrss / 1024);
+	fprintf(file, "%.4f %.1f %ld\n", start, (double)usage.ru_maxrss / 1024, usage.ru_minflt);
 	if (fclose(file) != 0)
 		return 2;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

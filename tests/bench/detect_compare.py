@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""frcnn-detect beside the frameworks that are installed for this interpreter: same weights, same JPEG, same number of
+threads, in turn. Prints medians of the steady state, ratios, and peaks of resident memory; exits 1 when frcnn-detect is
+not as far ahead as it should be. What is not installed is said and left out.
+
+usage: detect_compare.py FRCNN-DETECT CHECKPOINT IMAGE
+
+CHECKPOINT is a ResNet-50-FPN of 4 labels. Environment:
+  THREADS, ROUNDS, IMAGES   threads [all cores], turns of each program [3], and images a turn [4]
+  BENCH_CACHE               folder for models in other forms, kept; else a temporary one
+  BENCH_MODELS              of resnet50_fpn, resnet50_fpn_v2 and mobilenet_v3_large_320_fpn [all]
+  BENCH_MODES               of fp32, bf16 and avx2 [all]
+
+Each framework is a process that is started once for a model and mode, warmed up by one image, and then waits while the
+others have their turns; frcnn-detect starts anew for each turn, with one image more. The seconds of a turn are the
+median of its images, those in the table the median of the turns.
+
+ncnn and "the part" are backbone, FPN and RPN head without the rest of the detector: ncnn cannot run the rest. The best
+mixture is ncnn for that part and OpenVINO for the rest: ncnn + OpenVINO's whole - OpenVINO's part.
+
+avx2: frcnn-detect with --cpu avx2, frameworks under ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2, and
+OpenVINO's own kernels follow oneDNN's limit. ONNX Runtime and ncnn choose by CPUID and cannot be limited: left out there.
+"""
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+here = os.path.dirname(os.path.abspath(__file__))
+detect, checkpoint, image = sys.argv[1:]
+threads = os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))
+rounds = int(os.environ.get("ROUNDS") or 3)
+images = int(os.environ.get("IMAGES") or 4)
+
+# the fastest whole detector and the best mixture over ours, at least
+MODELS = {"resnet50_fpn": 1.6, "resnet50_fpn_v2": 1.8, "mobilenet_v3_large_320_fpn": 1.4}
+MIXTURE, BF16, AVX2, MEMORY = 1.15, 1.25, 1.0, 2.0
+WHOLE, PART = ("torchvision", "onnxruntime", "openvino"), ("openvino-part", "ncnn-part")
+AVX2_LIMIT = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
+missing, broken = {}, []
+
+
+def claim(what, value, least):
+    holds = value >= least
+    print("  %-58s %5.2f, at least %.2f: %s" % (what, value, least, "holds" if holds else "BROKEN"), flush=True)
+    if not holds:
+        broken.append(what)
+
+
+def make(what, architecture, *rest):
+    """A file of detect_models.py; None when a package is missing."""
+    command = [sys.executable, os.path.join(here, "detect_models.py"), what, architecture, *rest, cache, image]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if run.returncode == 3:
+        return None
+    if run.returncode != 0:
+        sys.exit("%s\ndetect_compare.py: cannot make %s of %s" % (run.stderr, what, architecture))
+    return run.stdout.split("\n")[-2]
+
+
+class Peer:
+    def __init__(self, framework, model, architecture, labels, mode):
+        precision = "bf16" if mode == "bf16" else "fp32"
+        environment = dict(os.environ, **(AVX2_LIMIT if mode == "avx2" else {}))
+        self.name = framework
+        self.seconds = []
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(here, "detect_peer.py"), framework, model, architecture, labels, threads, precision, image],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=environment,
+        )  # fmt: skip
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.state = self.process.wait()
+            if self.state not in (3, 4):
+                self.errors.seek(0)
+                sys.exit("%s\ndetect_compare.py: %s ended with status %d" % (self.errors.read(), self.name, self.state))
+        return line.strip()
+
+    def turn(self):
+        self.process.stdin.write("%d\n" % images)
+        self.process.stdin.flush()
+        self.seconds.append(statistics.median(float(x) for x in self.answer().split()))
+
+    def end(self):
+        self.process.stdin.close()
+        self.mb = float(self.answer())
+        self.process.wait()
+
+
+class Ours:
+    name = "frcnn-detect"
+
+    def __init__(self, model, architecture, mode):
+        self.command = [detect, "-q", "-j", threads, "--model", model, "--arch", architecture, "--stats=json"]
+        self.command += {"fp32": [], "bf16": ["--precision", "bf16"], "avx2": ["--cpu", "avx2"]}[mode]
+        self.seconds, self.part, self.mbs = [], [], []
+
+    def run(self, count):
+        return subprocess.run(self.command + [image] * count, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def turn(self):
+        run = self.run(images + 1)
+        if run.returncode != 0:
+            sys.exit(run.stderr)
+        stats = json.loads(run.stderr)
+        self.seconds.append(stats["stages_ms"]["total"]["p50"] / 1e3)
+        self.part.append(stats["stages_ms"]["backbone"]["p50"] / 1e3)
+        self.mbs.append(stats["peak_memory_bytes"] / 2**20)
+        self.cpu = stats["cpu"]
+
+    def end(self):
+        self.mb = statistics.median(self.mbs)
+
+
+def start(name, architecture, model, labels, mode):
+    """The peers that are there, warmed up."""
+    peers = []
+    frameworks = WHOLE + (PART if name == "resnet50_fpn" and mode == "fp32" else ())
+    for framework in frameworks:
+        if mode == "avx2" and framework == "onnxruntime":
+            continue
+        form = {"torchvision": None, "openvino-part": "part", "ncnn-part": "ncnn"}.get(framework, "onnx")
+        peer_model = make(form, architecture, model, labels) if form else model
+        if not peer_model:
+            missing[framework] = "needs torch, torchvision, onnx and, for ncnn, pnnx to convert the model"
+            continue
+        peer = Peer(framework, peer_model, architecture, labels, mode)
+        version = peer.answer()
+        if version:
+            peer.version = version
+            peers.append(peer)
+        elif peer.state == 3:
+            missing[framework] = "not installed"
+    return peers
+
+
+def judge(name, mode, ours, peers):
+    seconds = {p.name: statistics.median(p.seconds) for p in peers}
+    mine = statistics.median(ours.seconds)
+    print("%-18s %9.4f s %8.0f MiB   kernels %s" % (ours.name, mine, ours.mb, ours.cpu))
+    for p in peers:
+        own = statistics.median(ours.part) if p.name in PART else mine
+        print("%-18s %9.4f s %8.0f MiB %6.2fx  %s" % (p.name, seconds[p.name], p.mb, seconds[p.name] / own, p.version))
+    if any(p.name in PART for p in peers):
+        print("%-18s %9.4f s  backbone, FPN and RPN head alone, what the two above are compared with" % ("  our part", statistics.median(ours.part)))
+    whole = {n: s for n, s in seconds.items() if n in WHOLE}
+    if mode == "avx2":
+        for n, s in whole.items():
+            claim("%s avx2: %s / frcnn-detect" % (name, n), s / mine, AVX2)
+    elif mode == "bf16":
+        if "openvino" in whole:
+            claim("%s bf16: openvino / frcnn-detect" % name, whole["openvino"] / mine, BF16)
+    else:
+        if whole:
+            best = min(whole, key=whole.get)
+            claim("%s: %s, the fastest / frcnn-detect" % (name, best), whole[best] / mine, MODELS[name])
+        if "openvino" in seconds and all(n in seconds for n in PART):
+            mixture = seconds["ncnn-part"] + seconds["openvino"] - seconds["openvino-part"]
+            claim("%s: the best mixture (%.4f s) / frcnn-detect" % (name, mixture), mixture / mine, MIXTURE)
+        if name == "resnet50_fpn" and "torchvision" in whole:
+            claim("%s: memory of torchvision / frcnn-detect" % name, next(p.mb for p in peers if p.name == "torchvision") / ours.mb, MEMORY)
+
+
+def compare(name, mode):
+    architecture = "fasterrcnn_" + name
+    model, labels = (checkpoint, "4") if name == "resnet50_fpn" else (make("weights", architecture), "91")
+    if not model:
+        print("%s: left out: torchvision, which makes its weights, is not installed" % name)
+        return
+    ours = Ours(model, architecture, mode)
+    if ours.run(1).returncode != 0:
+        print("%s %s: left out: this machine or build has no such kernels" % (name, mode))
+        return
+    print("\n%s, %s" % (name, mode), flush=True)
+    peers = start(name, architecture, model, labels, mode)
+    for _ in range(rounds):
+        for program in [ours, *peers]:
+            program.turn()
+    for program in [ours, *peers]:
+        program.end()
+    judge(name, mode, ours, peers)
+
+
+def main():
+    print("medians of %d turns of %d images, %s threads, load before: %.2f" % (rounds, images, threads, os.getloadavg()[0]))
+    for mode in (os.environ.get("BENCH_MODES") or "fp32 bf16 avx2").split():
+        for name in (os.environ.get("BENCH_MODELS") or " ".join(MODELS)).split():
+            compare(name, mode)
+    for framework, why in missing.items():
+        print("%s: left out: %s" % (framework, why))
+    for what in broken:
+        print("detect: broken: %s" % what)
+    return 1 if broken else 0
+
+
+cache = os.environ.get("BENCH_CACHE")
+temporary = None if cache else tempfile.mkdtemp()
+cache = cache or temporary
+try:
+    os.makedirs(cache, exist_ok=True)
+    status = main()
+finally:
+    if temporary:
+        shutil.rmtree(temporary)
+sys.exit(status)
