@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 #include "image/image.h"
 
+#include <unistd.h>
+
 struct job {
 	/* options */
 	const char *truth_path, *labels_path, *image_root, *model_path, *arch, *anchors, *anchor_sizes, *aspect_ratios,
@@ -214,6 +216,11 @@ static int check_options(int operands, char **names)
 		return frcnn_usage("--anchors does not go with --anchor-sizes or --aspect-ratios");
 	if (job.anchors && (!strchr(job.anchors, ';') || strchr(strchr(job.anchors, ';') + 1, ';')))
 		return frcnn_usage("--anchors: \"%s\" is not of the form SIZES;RATIOS", job.anchors);
+	if (job.report_path &&
+	    (strcmp(job.report_path, "-") == 0 || (job.output && strcmp(job.report_path, job.output) == 0)))
+		return frcnn_usage("--report needs a file of its own, not \"%s\"", job.report_path);
+	if (job.proposals_path && strcmp(job.proposals_path, "-") == 0 && isatty(STDIN_FILENO))
+		return frcnn_usage("--proposals: standard input is a terminal");
 	for (size_t i = 0; i < FRCNN_COUNT(of_fit); i++)
 		if (!job.fit && given(of_fit[i]))
 			return frcnn_usage("--%s needs --fit", of_fit[i]);
@@ -350,6 +357,21 @@ static int read_truth(struct frcnn_error *err)
 	return 0;
 }
 
+/* Under -v: what is being used. */
+static void say_used(void)
+{
+	const struct frcnn_anchor_config *config = &job.report.config;
+	struct frcnn_buffer option = {0};
+
+	frcnn_anchor_put_option(config, &option);
+	frcnn_say("anchors %s of %s, resized to %d, at most %d; %d threads", option.data ? option.data : "",
+		  job.model ? job.model->description.architecture : "torchvision's ResNet-FPN levels", config->min_size,
+		  config->max_size, frcnn_pool_threads(job.pool));
+	frcnn_say("%s: %zu images, %zu objects, %zu entries left out", job.truth_path, job.report.boxes.nimages,
+		  job.report.boxes.nboxes, job.report.truth_errors);
+	frcnn_buffer_free(&option);
+}
+
 /* ---- the rest -------------------------------------------------------------------------------- */
 
 static int fit(struct frcnn_error *err)
@@ -361,11 +383,19 @@ static int fit(struct frcnn_error *err)
 					     .per_level = job.per_level,
 					     .steps = job.steps,
 					     .resamples = job.resamples};
+	int status;
 
 	if (o.objective == FRCNN_ANCHOR_ASSIGNED && !given("steps"))
 		o.steps = 200;
-	job.report.has_fit = true;
-	return frcnn_anchors_fit(&job.report.boxes, &job.report.config, &o, job.pool, &job.report.fit, err);
+	frcnn_say("fitting for %s, %d changes from each start, seed %lld", frcnn_anchor_objective_names[o.objective],
+		  o.steps, (long long)job.seed);
+	status = frcnn_anchors_fit(&job.report.boxes, &job.report.config, &o, job.pool, &job.report.fit, err);
+	job.report.has_fit = status == 0;
+	if (status != FRCNN_EINVAL)
+		return status;
+	/* too few objects; the numbers without fitting stand all the same */
+	note(NULL, FRCNN_NOTICE_ERROR, err->message);
+	return 0;
 }
 
 static int read_proposals(struct frcnn_error *err)
@@ -376,8 +406,8 @@ static int read_proposals(struct frcnn_error *err)
 
 	report->has_proposals = true;
 	if (status == 0 && report->proposals.absent > 0)
-		frcnn_warn(job.proposals_path, "no record for %zu of %zu images", report->proposals.absent,
-			   report->boxes.nimages);
+		frcnn_warn(strcmp(job.proposals_path, "-") == 0 ? "standard input" : job.proposals_path,
+			   "no record for %zu of %zu images", report->proposals.absent, report->boxes.nimages);
 	return status;
 }
 
@@ -427,8 +457,10 @@ static int run(struct frcnn_error *err)
 		status = configure(err);
 	if (status == 0)
 		status = read_truth(err);
-	if (status == 0)
+	if (status == 0) {
+		say_used();
 		status = frcnn_anchors_assign(&report->boxes, &report->config, job.pool, &report->stats, err);
+	}
 	if (status == 0)
 		status = frcnn_anchor_report_fill(report, err);
 	if (status == 0 && job.proposals_path)

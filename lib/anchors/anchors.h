@@ -87,7 +87,7 @@ enum frcnn_anchor_check {
 	FRCNN_ANCHOR_NO_SIZE,   /* an image whose sides nobody states, or that would be resized to nothing: left out */
 	FRCNN_ANCHOR_NO_AREA,   /* left out: such a box would make every anchor of its image positive */
 	FRCNN_ANCHOR_OUTSIDE,   /* wholly outside of its image: left out, likewise */
-	FRCNN_ANCHOR_PARTLY,    /* partly outside: clipped */
+	FRCNN_ANCHOR_PARTLY,    /* more than half a pixel outside: clipped, as less than that is without a word */
 	FRCNN_ANCHOR_DUPLICATE, /* the box and category of another one: kept, as torchvision does */
 	FRCNN_ANCHOR_CROWD,     /* crowds, and VOC's difficult: left out */
 	FRCNN_ANCHOR_EMPTY,     /* an image without objects: all its anchors are negative */

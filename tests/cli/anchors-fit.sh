@@ -59,6 +59,20 @@ cat >one.json <<'END'
 END
 runs 2 "$anchors" -g one.json --fit
 grep -q '^frcnn-anchors: fitting needs objects in both halves of the images: [01] and [01] are there$' err || fail "$(cat err)"
+lines err 1
+says out '1 images, 1 objects; resized to 800, at most 1333' # the rest stands
+says out 'These anchors, to paste'
+runs 2 "$anchors" -g one.json --fit --format json --report page.html
+lines out 1
+grep -q '"fit"' out && fail "a fit without a second half"
+has page.html '</html>'
+
+# What -v tells.
+runs 0 "$anchors" -v -j 2 -g tall.json --fit --steps 3
+lines err 3
+has err "anchors 32,64,128,256,512;0.5,1,2 of torchvision's ResNet-FPN levels, resized to 800, at most 1333; 2 threads"
+has err 'tall.json: 40 images, 120 objects, 0 entries left out'
+has err 'fitting for mean-iou, 3 changes from each start, seed 1'
 
 # Real pictures: fitted anchors raise the held-out best possible recall at IoU 0.7.
 [ -n "$FRCNN_DATA" ] || exit 0

@@ -17,6 +17,8 @@ wrong '--anchors does not go with --anchor-sizes or --aspect-ratios' -g gt.json 
 wrong '--anchors: "32" is not of the form SIZES;RATIOS' -g gt.json --anchors 32
 wrong '--anchors: "1;2;3" is not of the form SIZES;RATIOS' -g gt.json --anchors '1;2;3'
 wrong '--arch needs --model' -g gt.json --arch x
+wrong '--report needs a file of its own, not "-"' -g gt.json --report -
+wrong '--report needs a file of its own, not "x"' -g gt.json -o x --report x
 wrong '--seed needs --fit' -g gt.json --seed 3
 wrong '--objective needs --fit' -g gt.json --objective recall
 wrong '--objective: "x" is none of mean-iou|recall|assigned' -g gt.json --objective x
@@ -64,6 +66,15 @@ has err 'frcnn-anchors: bad.jsonl:2: an image that has a record in line 1 alread
 has err 'frcnn-anchors: bad.jsonl:3: the ground truth has no image z.png'
 has err 'frcnn-anchors: bad.jsonl:4: '
 says out '1 proposals in records of 1 images; 2 images have none'
+
+# Standard input is called that.
+runs 2 "$anchors" -g gt.json --proposals - <bad.jsonl
+has err 'frcnn-anchors: standard input:3: '
+says err 'frcnn-anchors: standard input: warning: no record for 2 of 3 images'
+if command -v script >/dev/null; then # a terminal is no file of records: no waiting for what nobody types
+	script -qec "$anchors -g gt.json --proposals -" terminal </dev/null >/dev/null 2>&1 || :
+	has terminal '--proposals: standard input is a terminal'
+fi
 
 # Nothing at all is no trouble.
 echo '{"images":[],"annotations":[],"categories":[]}' >empty.json

@@ -387,6 +387,7 @@ Test(anchors, checks_of_the_ground_truth)
 	add_box(r, 90, 40, 20, 20);  /* clipped */
 	add_box(r, 30, 10, 20, 20);
 	r->crowds[r->truth.nannotations - 1] = 1;
+	add_box(r, -0.25, 20, 100.5, 30.0003); /* rounded: clipped without a word */
 	add_image(r, 100, 50);
 	add_image(r, 0, 50);
 	add_box(r, 10, 10, 20, 20);
@@ -396,10 +397,12 @@ Test(anchors, checks_of_the_ground_truth)
 		cr_expect_eq(boxes.findings[c].count, expected[c], "%s: %zu", frcnn_anchor_check_names[c],
 			     boxes.findings[c].count);
 	cr_expect_eq(boxes.nimages, 2);
-	cr_assert_eq(boxes.nboxes, 3);
+	cr_assert_eq(boxes.nboxes, 4);
 	cr_expect_eq(boxes.findings[FRCNN_ANCHOR_DUPLICATE].items[0].annotation, 1);
 	const float *clipped = boxes.original + 8;
 	cr_expect(clipped[0] == 90 && clipped[1] == 40 && clipped[2] == 100 && clipped[3] == 50);
+	const float *rounded = boxes.original + 12;
+	cr_expect(rounded[0] == 0 && rounded[1] == 20 && rounded[2] == 100 && rounded[3] == 50);
 	frcnn_anchor_boxes_free(&boxes);
 	free(r);
 }
