@@ -7,6 +7,7 @@
 
 enum {
 	MOST_DOTS = 4000,
+	FEW_DOTS = 200,
 	MOST_NAMED = 50,
 	CURVE = 101 /* points of a curve, IoU 0, 0.01, ... */
 };
@@ -54,7 +55,10 @@ static void put_head(const struct frcnn_anchor_report *r, struct frcnn_buffer *o
 	P("</code></p><div class=\"cards\">");
 	put_card(out, "Best possible recall, IoU 0.5", all->recall[1], "objects with such an anchor");
 	put_card(out, "Best possible recall, IoU 0.7", all->recall[2], "objects with a positive anchor by overlap");
-	snprintf(small, sizeof small, "median %.3f", all->median);
+	if (all->objects > 0)
+		snprintf(small, sizeof small, "median %.3f", all->median);
+	else
+		snprintf(small, sizeof small, "no objects");
 	put_card(out, "Mean best IoU", all->mean, small);
 	snprintf(small, sizeof small, "%lld of %lld anchors", (long long)r->stats.positive,
 		 (long long)r->stats.anchors);
@@ -88,7 +92,9 @@ static void put_boxes(const struct frcnn_anchor_report *r, const struct frcnn_ch
 
 	if (n == 0)
 		return;
-	P("<path style=\"fill:none;stroke:var(--c5);stroke-width:3;stroke-linecap:round;stroke-opacity:.45\" d=\"");
+	/* where there are many they must not hide each other, where there are few they must be seen */
+	P("<path style=\"fill:none;stroke:var(--c5);stroke-width:%d;stroke-linecap:round;stroke-opacity:%s\" d=\"",
+	  n < FEW_DOTS ? 6 : 3, n < FEW_DOTS ? ".8" : ".45");
 	for (size_t i = 0; i < n; i++) {
 		const float *box = r->boxes.network + 4 * (size_t)((double)i / (double)n * (double)r->boxes.nboxes);
 		double x = log2(fmax((double)box[2] - box[0], 1)), y = log2(fmax((double)box[3] - box[1], 1));
@@ -359,6 +365,30 @@ static void put_fit(const struct frcnn_anchor_report *r, struct frcnn_buffer *ou
 	P("</section>\n");
 }
 
+static void put_proposals(const struct frcnn_anchor_report *r, struct frcnn_buffer *out)
+{
+	static const double ious[] = {0.5, 0.7, -1};
+
+	P("<section id=\"proposals\"><h2>Proposals</h2><p class=\"note\">Share of objects that the first so many "
+	  "proposals of an image reach, one to one. %zu proposals in records of %zu images",
+	  r->proposals.count, r->proposals.images);
+	if (r->proposals.absent > 0)
+		P("; %zu images have none", r->proposals.absent);
+	P(".</p><div class=\"scroll\"><table><thead><tr><th>first</th><th>objects</th><th>recall at "
+	  "0.5</th><th>at 0.7</th><th>0.5:0.95</th></tr></thead><tbody>");
+	for (int top = 0; top < FRCNN_ANCHOR_TOPS; top++) {
+		for (int a = 0; a < FRCNN_ANCHOR_AREAS; a++) {
+			P("<tr><th>%d, %s</th><td>%zu</td>", frcnn_anchor_tops[top], frcnn_anchor_area_names[a],
+			  r->summaries[a].objects);
+			for (size_t t = 0; t < FRCNN_COUNT(ious); t++)
+				put_cell(out, frcnn_anchor_proposals_recall(&r->boxes, &r->proposals, top, a, ious[t]),
+					 4);
+			P("</tr>");
+		}
+	}
+	P("</tbody></table></div></section>\n");
+}
+
 static void put_assignment(const struct frcnn_anchor_report *r, struct frcnn_buffer *out)
 {
 	P("<section id=\"assignment\"><h2>Assignment</h2><p class=\"note\">Anchors as torchvision's RPN labels them "
@@ -490,6 +520,8 @@ int frcnn_anchor_report_html(const struct frcnn_anchor_report *r, struct frcnn_b
 	put_recall(r, scratch, out);
 	if (r->has_fit)
 		put_fit(r, out);
+	if (r->has_proposals)
+		put_proposals(r, out);
 	put_assignment(r, out);
 	put_objects(r, out);
 	put_unreachable(r, out);

@@ -94,6 +94,9 @@ runs 0 "$anchors" -q -g gt.json --proposals - --format json <proposals.jsonl
 same out file
 runs 0 "$anchors" -q -g gt.json --proposals proposals.jsonl
 grep -q '^ 1000, all  *3  *0.6667  *0.3333 ' out || fail "no table of proposals"
+runs 0 "$anchors" -q -g gt.json --proposals proposals.jsonl --report page.html
+has page.html '<tr><th>1000, all</th><td>3</td><td>0.6667</td><td>0.3333</td>'
+has page.html '3 proposals in records of 2 images; 1 images have none.'
 
 # The page stands alone.
 runs 0 "$anchors" -q -g "$golden/ties.json" --fit --steps 5 --proposals /dev/null --report page.html

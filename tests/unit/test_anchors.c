@@ -703,6 +703,8 @@ Test(anchors, report_of_hostile_names_and_of_nothing)
 		frcnn_json_close(&json);
 		cr_expect(strstr(text[2].data, "&lt;gt&gt;.json") && !strstr(text[2].data, "<gt>"));
 		cr_expect(strstr(text[2].data, "</html>") && !strstr(text[2].data, "nan"));
+		cr_expect_eq(strstr(text[2].data, "no objects") != NULL, report.boxes.nboxes == 0);
+		cr_expect(!strstr(text[2].data, "-1.000"));
 		cr_expect(images == 0 || strstr(text[0].data, "8 boxes without area: left out"));
 		for (int i = 0; i < 3; i++)
 			frcnn_buffer_free(&text[i]);
