@@ -91,8 +91,10 @@ static bool fill_ious(const struct coco_job *job, struct worker *w, struct cell 
 
 		for (size_t g = cell.g_first; g < cell.g_last; g++, iou++) {
 			*iou = frcnn_eval_iou(job->detections->bbox + d * 4, truth->bbox + g * 4, truth->crowd[g] == 1);
+			/* Behind NaN every object matches, whatever its IoU: nothing is below NaN. */
 			if (!(*iou < job->least))
-				reach.object = reach.object == NOBODY ? (uint32_t)(g - cell.g_first) : SEVERAL;
+				reach.object =
+				    reach.object == NOBODY && !isnan(*iou) ? (uint32_t)(g - cell.g_first) : SEVERAL;
 		}
 		any = any || reach.object != NOBODY;
 		if (reach.object < SEVERAL)

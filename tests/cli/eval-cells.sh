@@ -37,7 +37,7 @@ while read -r name options precision recall scores _; do
 	same out out2
 	count=$((count + 1))
 done <"$files/expected.txt"
-[ "$count" = 8 ] || fail "$count files, not 8"
+[ "$count" = 9 ] || fail "$count files, not 9"
 
 # The traps are evaluated rightly by default, which is not what pycocotools says, and with a warning.
 for name in id-zero duplicates; do

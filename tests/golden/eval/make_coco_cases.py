@@ -422,6 +422,21 @@ def make_files():
     truth, results = to_coco(c)
     files["not-numbers"] = (json.dumps(truth), json.dumps(results), "--pycocotools", truth, results, {})
 
+    # objects with NaN among others: whatever stands behind NaN matches
+    truth = {"images": [{"id": 1}, {"id": 2}], "categories": [{"id": 1}], "annotations": []}
+    results = []
+    r = Random(5)
+    for i in range(12):
+        box = [r.below(60), r.below(60), 10 + r.below(30), 10 + r.below(30)]
+        if i % 3 == 0:
+            box[r.below(4)] = float("nan")
+        truth["annotations"].append({"id": i + 1, "image_id": 1 + r.below(2), "category_id": 1, "bbox": box,
+                                     "area": [400, 2000][r.below(2)], "iscrowd": int(i == 7)})
+    for i in range(16):
+        results.append({"image_id": 1 + r.below(2), "category_id": 1, "score": r.below(8) / 8,
+                        "bbox": [r.below(60), r.below(60), 10 + r.below(30), 10 + r.below(30)]})
+    files["nan-objects"] = (json.dumps(truth), json.dumps(results), "--pycocotools", truth, results, {})
+
     # numbers whose text is longer than a double, exponents, integers as 1.0 and 1e2
     truth = {"images": [{"id": 7}, {"id": 3}], "categories": [{"id": 2}, {"id": 1}], "annotations": []}
     lines = []
