@@ -299,7 +299,9 @@ static int run(char **paths, size_t count, struct frcnn_error *err)
 
 	set_options();
 	job.what = what_to_measure();
-	status = frcnn_pool_new(job.threads > 0 ? job.threads : frcnn_usable_cores(), &job.pool, err);
+	status = eval_check_outputs(&job, paths, count, err);
+	if (status == 0)
+		status = frcnn_pool_new(job.threads > 0 ? job.threads : frcnn_usable_cores(), &job.pool, err);
 	if (status == 0)
 		status = eval_read_truth(&job, err);
 	if (status == 0)

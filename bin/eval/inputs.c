@@ -4,6 +4,8 @@
 #include "eval/validate.h"
 #include "image/image.h"
 
+#include <sys/stat.h>
+
 /* Lines that are kept for the report; all are printed. */
 #define MAX_LINES 1000
 
@@ -88,13 +90,14 @@ static int select_classes(struct eval_job *job, struct frcnn_error *err)
 	return status;
 }
 
-/* Only JSON and the page show it: a file is not read twice for nothing. */
+/* Only JSON and the page show it: a file is not read twice for nothing, and a pipe cannot be. */
 static int digest(const struct eval_job *job, const char *path, char hex[65], struct frcnn_error *err)
 {
 	struct frcnn_file file;
+	struct stat info;
 	int status;
 
-	if (job->format != FRCNN_REPORT_JSON && !job->report_path)
+	if ((job->format != FRCNN_REPORT_JSON && !job->report_path) || stat(path, &info) < 0 || !S_ISREG(info.st_mode))
 		return 0;
 	status = frcnn_file_open(path, 0, &file, err);
 	if (status == 0) {

@@ -46,6 +46,8 @@ int eval_measure_files(struct eval_job *job, char **paths, size_t count, struct 
 
 /* ---- outputs.c --------------------------------------------------------------------------------------------------- */
 
+/* Fails where a file that is to be written is one that this run reads, or is to be written twice. */
+int eval_check_outputs(const struct eval_job *job, char *const *paths, size_t count, struct frcnn_error *err);
 /* The numbers, and the files of --report, --curves and --cells. */
 int eval_write_outputs(const struct eval_job *job, struct frcnn_error *err);
 /* Gates that failed or are trouble, a line each; those that hold with --verbose. */

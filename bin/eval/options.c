@@ -1,6 +1,7 @@
 /* The forms of frcnn-eval's options. */
 #include "eval/options.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,8 @@ static int iou_range(const struct frcnn_span *parts, struct eval_ious *ious, str
 	if (step <= 0 || high < low)
 		return frcnn_fail(err, FRCNN_EINVAL, "the range must go up from %g to %g in steps above 0", low, high);
 	count = rint((high - low) / step) + 1;
+	if (fabs((high - low) / step - (count - 1)) > 1e-6)
+		return frcnn_fail(err, FRCNN_EINVAL, "%g is no whole number of steps of %g from %g", high, step, low);
 	if (count > FRCNN_EVAL_MAX_IOUS)
 		return frcnn_fail(err, FRCNN_EINVAL, "%g thresholds, at most %d are possible", count,
 				  FRCNN_EVAL_MAX_IOUS);

@@ -1,6 +1,48 @@
 /* The numbers as text and files, the gates as lines. */
 #include "eval/job.h"
 
+#include <sys/stat.h>
+
+/* One regular file; where it is not there yet, one name. */
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	if (stat(a, &x) < 0)
+		return strcmp(a, b) == 0;
+	return S_ISREG(x.st_mode) && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int eval_check_outputs(const struct eval_job *job, char *const *paths, size_t count, struct frcnn_error *err)
+{
+	const char *const inputs[] = {job->truth_path, job->labels_path, job->baseline_path};
+	const struct {
+		const char *option, *path;
+	} outputs[] = {{"-o", job->output},
+		       {"--report", job->report_path},
+		       {"--curves", job->curves_path},
+		       {"--cells", job->cells_path}};
+
+	for (size_t i = 0; i < FRCNN_COUNT(outputs); i++) {
+		const char *option = outputs[i].option, *path = outputs[i].path;
+		bool read = false;
+
+		if (!path || (i == 0 && strcmp(path, "-") == 0))
+			continue;
+		for (size_t j = 0; j < FRCNN_COUNT(inputs); j++)
+			read = read || (inputs[j] && same_file(path, inputs[j]));
+		for (size_t j = 0; j < count; j++)
+			read = read || (strcmp(paths[j], "-") != 0 && same_file(path, paths[j]));
+		if (read)
+			return frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is read by this run", option, path);
+		for (size_t j = 0; j < i; j++)
+			if (outputs[j].path && same_file(path, outputs[j].path))
+				return frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is what %s writes", option, path,
+						  outputs[j].option);
+	}
+	return 0;
+}
+
 static int write_file(const char *path, const struct frcnn_buffer *text, struct frcnn_error *err)
 {
 	struct frcnn_output output = {0};

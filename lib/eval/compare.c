@@ -237,9 +237,10 @@ static void accumulate(const struct comparison *c, const struct run *run, struct
 		}
 		for (int t = 0; t < T; t++)
 			ap[k * (size_t)T + (size_t)t] =
-			    objects > 0 ? average_precision(work->points + (size_t)t * work->capacity, npoints[t],
-							    objects, work->precision)
-					: -1;
+			    objects <= 0      ? -1
+			    : npoints[t] == 0 ? 0
+					      : average_precision(work->points + (size_t)t * work->capacity, npoints[t],
+								  objects, work->precision);
 	}
 }
 

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int read_records(struct frcnn_records *records, struct frcnn_validation *validation,
+static int read_records(struct frcnn_records *records, const char *name, struct frcnn_validation *validation,
 			struct frcnn_eval_collector *collector, const struct frcnn_notices *notices,
 			struct frcnn_eval_reading *out, struct frcnn_error *err)
 {
 	const struct frcnn_record *record;
 	struct frcnn_error inner;
+	size_t proposals = 0;
 	int status;
 
 	while ((status = frcnn_records_next(records, &record, &inner)) != 0) {
@@ -27,6 +28,7 @@ static int read_records(struct frcnn_records *records, struct frcnn_validation *
 			continue;
 		}
 		out->records += status > 0;
+		proposals += record->has_proposals && !record->has_detections;
 		if (!out->model && record->model) {
 			out->model = frcnn_strdup(record->model);
 			if (!out->model)
@@ -34,6 +36,12 @@ static int read_records(struct frcnn_records *records, struct frcnn_validation *
 		}
 	}
 	out->form = frcnn_records_form(records);
+	if (proposals > 0 && notices && notices->note) {
+		frcnn_fail(&inner, 0,
+			   "%s: records that hold proposals alone: %zu; they count as images without detections", name,
+			   proposals);
+		notices->note(notices->context, FRCNN_NOTICE_WARNING, inner.message);
+	}
 	return 0;
 }
 
@@ -54,9 +62,13 @@ static int read_columns(const char *path, struct frcnn_validation *validation, s
 	struct frcnn_result_columns columns = {0};
 	size_t before = frcnn_validation_counts(validation).records;
 	struct stat status;
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	int fd, rc = 0;
 
-	if (!frcnn_validation_joins_ids(validation) || fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
+	/* Opened twice, a FIFO would lose its writer. */
+	if (!frcnn_validation_joins_ids(validation) || stat(path, &status) || !S_ISREG(status.st_mode))
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
 		goto out;
 	rc = map_ids(truth->image_ids, truth->nimages, &images);
 	if (rc == 0)
@@ -111,7 +123,7 @@ int frcnn_eval_read_detections(const char *path, FILE *stream, const char *name,
 	if (status == 0 && pycocotools)
 		frcnn_records_pycocotools(records);
 	if (status == 0)
-		status = read_records(records, validation, collector, notices, out, err);
+		status = read_records(records, name, validation, collector, notices, out, err);
 	frcnn_records_close(records);
 	frcnn_file_close(&file);
 	if (status < 0) {

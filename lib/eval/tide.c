@@ -200,7 +200,7 @@ static int add_image(struct tide *t, const uint32_t *detections, size_t ndetecti
 	memset(t->found, 0, t->nreal * sizeof *t->found);
 	memset(t->claimed, 0, t->nreal * sizeof *t->claimed);
 	if (!frcnn_mul_size(t->nitems, t->nreal, &cells) ||
-	    frcnn_grow((void **)&t->iou, &t->iou_size, cells, sizeof *t->iou))
+	    frcnn_grow((void **)&t->iou, &t->iou_size, cells + 1, sizeof *t->iou))
 		return FRCNN_ENOMEM;
 	for (size_t i = 0; i < t->nitems; i++)
 		for (size_t g = 0; g < t->nreal; g++)

@@ -42,6 +42,7 @@ struct frcnn_validation {
 	struct name_entry *names; /* of categories, in byte order */
 	size_t nnames;
 	bool take_bad, own_ids; /* own_ids: no record's image_id means an image */
+	bool own_categories;    /* category ids count the names in byte order */
 
 	size_t *seen;  /* an image: line of its record + 1; 0: none */
 	double *scale; /* an image: 2, ground truth's size / record's; NULL: all agree */
@@ -54,7 +55,7 @@ struct frcnn_validation {
 	uint32_t last_image, last_index;
 
 	struct culprits orphan, unknown, size, twice, bad;
-	size_t nunknown, nbad, nsize, norphan_detections, by_name;
+	size_t nunknown, nbad, nsize, norphan_detections, by_name, by_id;
 	size_t twice_first; /* line of the record that counts */
 	struct stray *strays;
 	size_t nstrays, stray_capacity;
@@ -99,6 +100,7 @@ int frcnn_validation_new(const struct frcnn_ground_truth *g, const struct frcnn_
 	v->truth = truth;
 	v->name = name;
 	v->own_ids = g->own_ids;
+	v->own_categories = g->own_categories;
 	v->place = frcnn_calloc(g->nimages, sizeof(*v->place));
 	v->names = frcnn_calloc(truth->ncategories, sizeof(*v->names));
 	v->seen = frcnn_calloc(truth->nimages, sizeof(*v->seen));
@@ -175,8 +177,10 @@ static void blame_image(struct culprits *culprits, size_t line, const char *file
 		blame(culprits, line, "%" PRId64 " (\"%.80s\")", id, file_name);
 	else if (has_id)
 		blame(culprits, line, "%" PRId64, id);
+	else if (file_name)
+		blame(culprits, line, "\"%.40s\"", file_name);
 	else
-		blame(culprits, line, "\"%.40s\"", file_name ? file_name : "");
+		blame(culprits, line, "neither file_name nor image_id");
 }
 
 /* 'image 12 ("a.jpg")' */
@@ -397,6 +401,7 @@ int frcnn_validation_detection(struct frcnn_validation *v, uint32_t image, const
 			blame(&v->unknown, line, "%" PRId64, id);
 		return keep_stray(v, image, category, has_id, id, bbox, score, err);
 	}
+	v->by_id += !(category && v->nnames);
 	if (collector && frcnn_eval_collect(collector, image, index, bbox, score) < 0)
 		return frcnn_fail_nomem(err);
 	return 1;
@@ -434,6 +439,7 @@ void frcnn_validation_columns(struct frcnn_validation *v, const struct frcnn_res
 		v->seen[columns->image[i]] = 1;
 	}
 	v->counts.detections += columns->count;
+	v->by_id += columns->count;
 }
 
 bool frcnn_validation_joins_ids(const struct frcnn_validation *v)
@@ -644,6 +650,25 @@ static int find_unknown(struct frcnn_validation *v, struct effects *e, struct fr
 	    v->nunknown, plural(v->nunknown), names, fits ? "" : ", as pycocotools does, AP does not change",
 	    effect(f, "joined without regard to case and blanks", change));
 	return 0;
+}
+
+/* Ids of a ground truth that has names alone are no one else's: where they differ, AP is wrong in silence. */
+static void find_own_categories(struct frcnn_validation *v)
+{
+	const struct frcnn_eval_truth *truth = v->truth;
+	char names[200];
+	size_t used = 0;
+
+	if (!v->own_categories || !v->by_id)
+		return;
+	names[0] = '\0';
+	for (size_t k = 0; k < truth->ncategories && k < 3 && used < sizeof(names); k++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%" PRId64 " %.40s", k ? ", " : "",
+					 truth->category_ids[k], truth->category_names[k]);
+	say(v, find(v, FRCNN_FINDING_OWN_CATEGORIES, false, v->by_id), 0,
+	    "%zu detection%s without a class name joined by category_id, where the ground truth has names alone and "
+	    "counts them in byte order (%s%s): a file of labels gives another order",
+	    v->by_id, plural(v->by_id), names, truth->ncategories > 3 ? ", ..." : "");
 }
 
 /* -- category ids that are shifted -- */
@@ -1128,6 +1153,7 @@ int frcnn_validation_finish(struct frcnn_validation *v, const struct frcnn_eval_
 	rc = find_unknown(v, &e, err);
 	if (rc == 0)
 		rc = find_shift(v, &e, err);
+	find_own_categories(v);
 	struct boxes boxes = look_at_boxes(v->truth, detections);
 	if (rc == 0)
 		rc = find_corners(v, &e, &boxes, &odd_boxes, err);

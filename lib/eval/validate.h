@@ -28,6 +28,7 @@ enum frcnn_finding_kind {
 	FRCNN_FINDING_BAD_BOX,          /* error: not finite, or of negative size */
 	FRCNN_FINDING_UNKNOWN_CATEGORY, /* left out, as pycocotools does */
 	FRCNN_FINDING_SHIFTED,          /* category ids look shifted by one, or counted without gaps */
+	FRCNN_FINDING_OWN_CATEGORIES,   /* joined by ids that the ground truth's names were given here */
 	FRCNN_FINDING_XYXY,             /* boxes look like corners in place of left, top, width, height */
 	FRCNN_FINDING_NORMALISED,       /* boxes look like fractions of the image */
 	FRCNN_FINDING_OUTSIDE,          /* boxes reach out of their image by more than a pixel */

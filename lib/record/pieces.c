@@ -109,8 +109,10 @@ bool frcnn_plain_id(struct frcnn_cursor *c, int64_t *out)
 		return false;
 	for (; digit(c); c->at++, digits++)
 		value = value * 10 + (uint64_t)(*c->at - '0');
+	if (digits > 18)
+		return false;
 	*out = negative ? -(int64_t)value : (int64_t)value;
-	return digits <= 18 && c->at < c->end && *c->at != '.' && *c->at != 'e' && *c->at != 'E';
+	return c->at < c->end && *c->at != '.' && *c->at != 'e' && *c->at != 'E';
 }
 
 bool frcnn_plain_skip(struct frcnn_cursor *c)

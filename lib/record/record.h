@@ -160,7 +160,8 @@ struct frcnn_ground_truth {
 	int *widths, *heights;   /* 0: absent */
 	/* Folders: the file's base name without suffix, by which a record's file name finds the image; NULL: COCO. */
 	const char **stems;
-	bool own_ids; /* image ids are numbers given here, so no record's image_id can mean them */
+	bool own_ids;        /* image ids are numbers given here, so no record's image_id can mean them */
+	bool own_categories; /* category ids are places in the byte order of the names */
 
 	size_t nannotations; /* in file order, those that are in order */
 	int64_t *annotation_ids;

@@ -576,6 +576,7 @@ int frcnn_voc_folder(const char *path, char *const *names, size_t count,
 	}
 	for (size_t i = 0; i < count && rc == 0; i++)
 		rc = add_file(path, names[i], options, &classes, builder, &odd, err);
+	builder->truth->own_categories = !labelled;
 	if (rc == 0 && !labelled && name_categories(&classes, builder) < 0)
 		rc = frcnn_fail_nomem(err);
 	if (rc == 0 && builder->truth->nimages == 0)

@@ -631,7 +631,7 @@ static void put_baseline(const struct page *p)
 		    ". The intervals come from %d paired resamples of the images: a difference whose interval includes "
 		    "0 may be noise, and is grey",
 		    p->report->resamples);
-	PUT(p, ". %.1f%% of this run\xE2\x80\x99s scores are tied with another of their image.</p>\n",
+	PUT(p, ". %.1f%% of this run\xE2\x80\x99s scores are tied with another of their class.</p>\n",
 	    model->tied_scores * 100);
 	for (size_t i = 0; i < model->ndifferences; i++) {
 		if (is_shown(&model->differences[i], false))

@@ -40,6 +40,15 @@ has err 'frcnn-eval: dets.json:1: 2 images that the ground truth lacks (1, 2), w
 runs 2 "$eval" -g voc --format json - <dets.json
 has err 'it knows images by file name alone'
 
+# Nor have its classes ids of their own: detections that name no class are told what they are joined by.
+sed 's/,"category":"[a-z]*"//g' dets.jsonl >nameless.jsonl
+runs 0 "$eval" -g voc nameless.jsonl
+says err 'frcnn-eval: warning: nameless.jsonl: 4 detections without a class name joined by category_id, where the ground truth has names alone and counts them in byte order (1 cat, 2 dog): a file of labels gives another order'
+printf 'cat\ndog\n' >byte-order.txt
+runs 0 "$eval" -g voc --labels byte-order.txt nameless.jsonl
+lines err 0
+same out summary
+
 # A difficult object is no miss, and what matches it no false positive: the small cat that b misses goes.
 cp -r voc easy
 {

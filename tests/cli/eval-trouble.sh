@@ -20,6 +20,7 @@ bad '{"image_id":1,"detections":[{"bbox":[1,1,5,5],"score":NaN,"category_id":1}]
 bad '{"image_id":1,"detections":[{"bbox":[1,1,-5,5],"score":0.5,"category_id":1}]}' 'bad.jsonl:4: '
 bad '{"image_id":1' 'bad.jsonl:4: '
 bad 'nonsense' 'bad.jsonl:4: '
+bad '{"detections":[]}' 'bad.jsonl:4: 1 image that the ground truth lacks (neither file_name nor image_id)'
 
 # A file that is not there, beside one that is; the ground truth is not there.
 runs 2 "$eval" -g gt.json nosuch.jsonl dets.jsonl
@@ -52,6 +53,9 @@ warns 'b.png'
 head -n 2 dets.jsonl >odd.jsonl
 warns 'c.png'
 
+sed 's/"detections":\[.*\]}$/"proposals":[]}/' dets.jsonl >odd.jsonl
+warns 'records that hold proposals alone: 3'
+
 # Ids that mean something else to pycocotools: the numbers are right, one warning tells the difference.
 sed 's/{"id":1,"image_id":1,"cat/{"id":0,"image_id":1,"cat/' gt.json >zero.json
 runs 0 "$eval" -g zero.json dets.jsonl
@@ -79,3 +83,64 @@ if [ -w /dev/full ]; then
 fi
 runs 2 "$eval" -g gt.json dets.jsonl --report nosuch/page.html
 has err 'nosuch/page.html'
+
+# What a run reads is not written over, nor one output over another.
+cp gt.json gt.copy
+cp dets.json dets.copy
+for option in -o --report --curves --cells; do
+	for file in gt.json dets.json ./dets.jsonl; do
+		runs 2 "$eval" -g gt.json dets.json --baseline dets.jsonl "$option" "$file"
+		lines out 0
+		lines err 1
+		says err "frcnn-eval: $option $file: that is read by this run"
+	done
+done
+ln gt.json linked.json
+runs 2 "$eval" -g gt.json dets.json -o linked.json
+says err 'frcnn-eval: -o linked.json: that is read by this run'
+same gt.json gt.copy
+same dets.json dets.copy
+runs 2 "$eval" -g gt.json dets.json -o new --report new
+says err 'frcnn-eval: --report new: that is what -o writes'
+[ ! -e new ] || fail "a refused run wrote its output"
+runs 0 "$eval" -g gt.json dets.json -o new
+runs 2 "$eval" -g gt.json dets.json --curves new --cells ./new
+says err 'frcnn-eval: --cells ./new: that is what --curves writes'
+runs 0 "$eval" -g gt.json dets.json -o new
+same new summary
+
+# A FIFO can be read once: its bytes are evaluated, and have no digest.
+mkfifo pipe
+for format in text json; do
+	cat gt.json >pipe &
+	runs 0 timeout 60 "$eval" -g pipe dets.json --format "$format"
+	wait
+	cat dets.json >pipe &
+	runs 0 timeout 60 "$eval" -g gt.json pipe --format "$format"
+	wait
+	[ "$format" = json ] || same out summary
+done
+has out '"detections":[{"file":"pipe","images":'
+
+# Nothing to measure on: every part says so.
+sed 's/"iscrowd":0/"iscrowd":1/g' gt.json >crowd.json
+sed '/"annotations"/,$d' gt.json >none.json
+echo '"annotations":[]}' >>none.json
+for truth in crowd none; do
+	for dets in dets.jsonl empty; do
+		runs 0 "$eval" -q -g "$truth.json" "$dets" --per-class --tide --confusion --calibration --voc all \
+			--threshold-score 0.5 --want-recall 0.5 --baseline dets.json --resamples 5 --report page.html --format json
+		[ "$(metric out AP)" = -1 ] || fail "AP of $truth is $(metric out AP)"
+	done
+done
+runs 0 "$eval" -q -g gt.json empty --baseline empty --resamples 5 --tide
+runs 2 "$eval" -q -g none.json dets.jsonl --min AP=0
+says err 'frcnn-eval: gate: AP is undefined: there is nothing to measure it on'
+
+# Ids at the ends of 64 bits are ids.
+for id in -9223372036854775808 9223372036854775807; do
+	sed "s/\"image_id\":2/\"image_id\":$id/g; s/\"id\":2,\"file/\"id\":$id,\"file/" gt.json >far.json
+	sed "s/\"image_id\":2/\"image_id\":$id/g" dets.json >far-dets.json
+	runs 0 "$eval" -q -g far.json far-dets.json
+	same out summary
+done

@@ -28,6 +28,7 @@ wrong '--iou: a threshold must be above 0' --iou 0
 wrong '--iou: "0.5:0.9" is not of the form FIRST:LAST:STEP' --iou 0.5:0.9
 wrong '--iou: the range must go up from 0.9 to 0.5 in steps above 0' --iou 0.9:0.5:0.1
 wrong '--iou: 501 thresholds, at most 32 are possible' --iou 0.5:1:0.001
+wrong '--iou: 0.9 is no whole number of steps of 0.3 from 0.5' --iou 0.5:0.9:0.3
 wrong '--area: "small" is not of the form NAME=LOW:HIGH' --area small
 wrong '--area: "small=5" is not of the form NAME=LOW:HIGH' --area small=5
 wrong '--area: "small=5:4": 4 is below 5' --area small=5:4
