@@ -176,7 +176,9 @@ static int tell_findings(struct eval_job *job, struct frcnn_validation *validati
 			model->left_out += findings[i].count;
 	}
 	model->left_out += counts.orphan_records + counts.twice;
-	if (model->left_out > 0)
+	if (model->left_out > 0 && counts.records == 0 && counts.detections == 0)
+		frcnn_report(path, "nothing of it could be read: the numbers are those of no detections");
+	else if (model->left_out > 0)
 		frcnn_report(path, "%zu of its records, lines and boxes left out of the numbers", model->left_out);
 	return tell_traps(job, path, whole, model->stats[0], err);
 }

@@ -2,8 +2,11 @@
  * eval - how good detections are against ground truth: COCO's precision and
  * recall to the last bit of pycocotools, and every other measure that is made
  * of matches: VOC AP, TIDE's errors, calibration, confusion, thresholds, recall
- * by size, comparison of two runs. Works on columns; reading files is record/,
- * words on a terminal are bin/, pages and tables are report.
+ * by size, comparison of two runs. Works on columns, which read.c makes with
+ * record/'s readers; words on a terminal are bin/, pages and tables are render/.
+ *
+ * Each measure has matching rules of its own, kept as its reference has them:
+ * coco.c and matches.c pycocotools', voc.c, tide.c and confusion.c others.
  *
  * Conventions
  *   - Boxes are COCO's, double: left, top, width, height. IoU in double, without

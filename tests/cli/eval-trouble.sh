@@ -38,6 +38,12 @@ lines err 1
 runs 2 "$eval" -g gt.json dets.jsonl --classes cow
 says err 'frcnn-eval: --classes: the ground truth has no class "cow"'
 
+# An array that is cut off is lost as a whole, and it says so.
+head -c 200 dets.json >cut.json
+runs 2 "$eval" -g gt.json cut.json --min AP=0
+says err 'frcnn-eval: cut.json: nothing of it could be read: the numbers are those of no detections'
+says err 'frcnn-eval: no gate is judged: something was left out'
+
 # Warnings: the status stays 0, and -q keeps them back.
 warns() {
 	runs 0 "$eval" -g gt.json odd.jsonl
