@@ -32,7 +32,7 @@ const char *frcnn_render_model(const struct frcnn_report_model *model)
 
 const char *frcnn_render_class(const struct frcnn_report_class *class_, char scratch[FRCNN_RENDER_NAME])
 {
-	if (class_->name != NULL)
+	if (class_->name != NULL && class_->name[0] != '\0')
 		return class_->name;
 	snprintf(scratch, FRCNN_RENDER_NAME, "category %lld", (long long)class_->category_id);
 	return scratch;
@@ -44,7 +44,8 @@ const char *frcnn_render_category(const struct frcnn_report *report, size_t cate
 
 	if (category >= report->nconfusion)
 		return "background";
-	if (truth->category_names != NULL && truth->category_names[category] != NULL)
+	if (truth->category_names != NULL && truth->category_names[category] != NULL &&
+	    truth->category_names[category][0] != '\0')
 		return truth->category_names[category];
 	snprintf(scratch, FRCNN_RENDER_NAME, "category %lld", (long long)truth->category_ids[category]);
 	return scratch;

@@ -1,6 +1,12 @@
 /* pycocotools' summary, byte for byte, then the parts that were asked for. */
 #include "render/render.h"
 
+/* "0.60" as pycocotools has it, "0.625" where two decimals are not enough. */
+static void iou_text(double iou, char out[32])
+{
+	snprintf(out, 32, iou * 100 == (int)(iou * 100) ? "%.2f" : "%.4g", iou);
+}
+
 static void line(struct frcnn_buffer *out, bool recall, const char *iou, const char *area, int max_dets, double value)
 {
 	frcnn_buffer_printf(out, " %-18s %s @[ IoU=%-9s | area=%6s | maxDets=%3d ] = %0.3f\n",
@@ -39,12 +45,12 @@ static void custom(const struct frcnn_report *report, const struct frcnn_report_
 	if (o->nious > 1)
 		snprintf(range, sizeof(range), "%.2f:%.2f", o->ious[0], o->ious[o->nious - 1]);
 	else
-		snprintf(range, sizeof(range), "%.4g", o->ious[0]);
+		iou_text(o->ious[0], range);
 	line(out, false, range, "all", last, frcnn_render_metric(metrics, "AP"));
 	for (int i = 0; o->nious > 1 && i < o->nious; i++) {
 		char iou[32];
 		snprintf(name, sizeof(name), "AP%.6g", o->ious[i] * 100);
-		snprintf(iou, sizeof(iou), o->ious[i] * 100 == (int)(o->ious[i] * 100) ? "%.2f" : "%.4g", o->ious[i]);
+		iou_text(o->ious[i], iou);
 		if (frcnn_report_metric_find(metrics, name) != NULL)
 			line(out, false, iou, "all", last, frcnn_render_metric(metrics, name));
 	}

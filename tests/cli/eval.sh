@@ -64,6 +64,13 @@ runs 0 "$eval" -g gt.json dets.jsonl --iou 0.5:0.95:0.05 --area small=0:1024,med
 same out summary
 runs 0 "$eval" -g gt.json dets.jsonl --max-dets 100
 same out summary
+runs 0 "$eval" -g gt.json dets.jsonl --iou 0.6
+has out '@[ IoU=0.60      | area=   all |'
+runs 0 "$eval" -g gt.json dets.jsonl --iou 0.625
+has out '@[ IoU=0.625     | area=   all |'
+sed 's/"name":"eel"/"name":""/' gt.json >blank.json
+runs 0 "$eval" -g blank.json dets.jsonl --per-class --confusion
+has out ' category 7 '
 runs 0 "$eval" -g gt.json dets.jsonl --iou 0.6,0.95 --format json
 [ "$(metric out AP50)" = -1 ] && [ -n "$(metric out AP60)" ] && [ -n "$(metric out AP95)" ] || fail "AP60, AP95"
 runs 0 "$eval" -g gt.json dets.jsonl --area tiny=0:100,rest=101: --max-dets 2 --format json
