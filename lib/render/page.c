@@ -96,7 +96,8 @@ static const char style[] =
     ".cards{grid-template-columns:1fr 1fr}}\n"
     "@media print{@page{margin:14mm}body{font-size:9.5pt}main{max-width:none;padding:0}nav{display:none}"
     "section{margin-top:1.4rem;padding-top:1rem}h2,h3,.note{break-after:avoid}"
-    "figure,tr,.card,.key,dl.facts,.alert{break-inside:avoid}.scroll{overflow:visible}thead{display:table-header-group}"
+    "figure,tr,.card,.key,.note,dl.facts,.alert{break-inside:avoid}.scroll{overflow:visible}thead{display:table-header-"
+    "group}"
     ".chart{max-width:26rem}.many{grid-template-columns:repeat(6,1fr)}.few{grid-template-columns:repeat(3,1fr)}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
 

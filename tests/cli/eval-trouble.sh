@@ -140,6 +140,8 @@ for truth in crowd none; do
 	done
 done
 runs 0 "$eval" -q -g gt.json empty --baseline empty --resamples 5 --tide
+runs 0 "$eval" -q -g gt.json dets.jsonl --baseline dets.json --resamples 5 --report page.html
+has page.html "tied with another of their class"
 runs 2 "$eval" -q -g none.json dets.jsonl --min AP=0
 says err 'frcnn-eval: gate: AP is undefined: there is nothing to measure it on'
 
