@@ -125,6 +125,8 @@ struct matrix {
 	double *decay;
 	bool linear;
 	double sigma;
+	double divisor;        /* of the box at rank */
+	double last_iou, last; /* a factor once computed: equal boxes come in crowds */
 };
 
 static double factor(const struct matrix *m, double iou)
@@ -135,15 +137,19 @@ static double factor(const struct matrix *m, double iou)
 static void decay_later(void *context, size_t other, float overlap)
 {
 	struct matrix *m = context;
-	double iou = (double)overlap, divisor = factor(m, m->largest[m->rank]);
+	double iou = (double)overlap;
 
 	if (other < m->rank)
 		return;
 	if (iou > m->largest[other])
 		m->largest[other] = iou;
 	/* 0/0: the box has an equal before it, which says the same. */
-	double decay = factor(m, iou) / divisor;
-	if (divisor > 0 && decay < m->decay[other])
+	if (iou != m->last_iou) {
+		m->last_iou = iou;
+		m->last = factor(m, iou);
+	}
+	double decay = m->last / m->divisor;
+	if (m->divisor > 0 && decay < m->decay[other])
 		m->decay[other] = decay;
 }
 
@@ -152,7 +158,7 @@ int frcnn_nms_matrix(struct frcnn_nms_class *c)
 	const struct frcnn_nms_options *o = c->options;
 	struct frcnn_nms_rule rule = {.plus = o->plus_one ? 1 : 0};
 	struct frcnn_nms_neighbours *neighbours = frcnn_calloc(1, sizeof(*neighbours));
-	struct matrix m = {.linear = o->linear, .sigma = o->sigma};
+	struct matrix m = {.linear = o->linear, .sigma = o->sigma, .last_iou = NAN};
 	int status = 0;
 
 	m.largest = frcnn_calloc(c->count, sizeof(*m.largest));
@@ -168,6 +174,7 @@ int frcnn_nms_matrix(struct frcnn_nms_class *c)
 		double score = (double)c->scores[m.rank] * m.decay[m.rank];
 		if ((float)score > (float)least_score(o))
 			give(c, m.rank, score);
+		m.divisor = factor(&m, m.largest[m.rank]);
 		frcnn_nms_neighbours_visit(neighbours, m.rank, decay_later, &m);
 	}
 out:
