@@ -17,7 +17,7 @@ struct job {
 
 	struct frcnn_filter_thresholds thresholds;
 	struct frcnn_pool *pool;
-	bool trouble;
+	bool trouble, lost; /* lost: standard output could not be written, and that was said */
 };
 
 static struct job job = {.stable_by = -1,
@@ -303,10 +303,10 @@ static int put(void *context, const char *text, size_t size, struct frcnn_error 
 	struct sink *sink = context;
 	FILE *stream = sink->file.path ? sink->file.stream : stdout;
 
-	if (fwrite(text, 1, size, stream) != size)
-		return frcnn_fail(err, FRCNN_EIO, "%s: %s", sink->file.path ? job.output : "standard output",
-				  strerror(errno));
-	return 0;
+	if (fwrite(text, 1, size, stream) == size)
+		return 0;
+	job.lost = !sink->file.path;
+	return frcnn_fail_errno(err, sink->file.path ? job.output : "standard output", errno);
 }
 
 /* A record is seen as soon as it is there. */
@@ -315,8 +315,10 @@ static int put_now(void *context, const char *text, size_t size, struct frcnn_er
 	struct sink *sink = context;
 	int status = put(context, text, size, err);
 
-	if (status == 0 && !sink->file.path && fflush(stdout) != 0)
-		return frcnn_fail(err, FRCNN_EIO, "standard output: %s", strerror(errno));
+	if (status == 0 && !sink->file.path && fflush(stdout) != 0) {
+		job.lost = true;
+		return frcnn_fail_errno(err, "standard output", errno);
+	}
 	return status;
 }
 
@@ -416,6 +418,9 @@ static void tell(const struct frcnn_filter *filter, size_t files)
 			   counts.images);
 	if (counts.above_one > 0)
 		frcnn_warn(NULL, "fused scores above 1: %zu (--clip-scores makes them 1)", counts.above_one);
+	for (size_t i = 0; i < job.classes.count; i++)
+		if (!frcnn_filter_has_class(filter, job.classes.items[i]))
+			frcnn_warn(NULL, "--classes: no detection is of class \"%s\"", job.classes.items[i]);
 	frcnn_say("%zu images, %zu detections in, %zu out", counts.images, counts.in, counts.out);
 }
 
@@ -494,9 +499,19 @@ static int run_several(struct frcnn_filter *filter, const struct frcnn_filter_op
 	struct input *opened = frcnn_calloc(count, sizeof *opened);
 	struct frcnn_filter_input *inputs = frcnn_calloc(count, sizeof *inputs);
 	int status = opened && inputs ? 0 : frcnn_fail_nomem(err);
+	size_t good = 0;
 
 	for (size_t i = 0; i < count && status == 0; i++) {
 		status = open_input(paths[i], &opened[i], err);
+		if (status == 0) {
+			good++;
+		} else if (status != FRCNN_ENOMEM && (good > 0 || i + 1 < count)) {
+			/* the others go on, as if nothing were in it */
+			close_input(&opened[i]);
+			frcnn_report(NULL, "%s", err->message);
+			job.trouble = true;
+			status = 0;
+		}
 		inputs[i].name = strcmp(paths[i], "-") == 0 ? "standard input" : paths[i];
 		inputs[i].text = opened[i].file.data ? (const void *)opened[i].file.data : opened[i].text.data;
 		inputs[i].size = opened[i].file.data ? opened[i].file.size : opened[i].text.size;
@@ -556,7 +571,7 @@ int main(int argc, char **argv)
 	frcnn_list_free(&job.classes);
 	frcnn_pool_free(job.pool);
 	result = job.trouble ? FRCNN_EXIT_TROUBLE : FRCNN_EXIT_OK;
-	if (frcnn_close_stdout() != FRCNN_EXIT_OK)
+	if (!job.lost && frcnn_close_stdout() != FRCNN_EXIT_OK)
 		result = FRCNN_EXIT_TROUBLE;
 	return result;
 }

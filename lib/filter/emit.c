@@ -63,13 +63,14 @@ void frcnn_filter_emit_same(const struct frcnn_filter_entry *e, struct frcnn_buf
 }
 
 /* The entry's members, changed ones new, image_id left out: `{"bbox":...` up to, not including, the closing brace. What
- * stands in out already is the object's beginning. */
-static int put_members(const struct frcnn_filter_entry *e, struct frcnn_json_writer *w, bool need_score)
+ * stands in out already is the object's beginning. need: score and category_id are added where they are not. */
+static int put_members(const struct frcnn_filter_entry *e, struct frcnn_json_writer *w, bool need_score,
+		       const struct frcnn_filter_label *need_id)
 {
 	struct frcnn_span key, value;
 	struct frcnn_json json;
 	struct frcnn_buffer name = {0};
-	bool score = false;
+	bool score = false, id = false;
 
 	frcnn_json_open(&json, e->text, e->size, NULL);
 	int rc = frcnn_json_enter_object(&json);
@@ -96,11 +97,16 @@ static int put_members(const struct frcnn_filter_entry *e, struct frcnn_json_wri
 		} else {
 			frcnn_buffer_add(w->out, value.data, value.size);
 		}
+		id |= name.size == 12 && memcmp(name.data, "category_id", 11) == 0;
 		score |= name.size == 6 && memcmp(name.data, "score", 5) == 0;
 	}
 	if (rc >= 0 && need_score && !score) { /* a dataset's annotation */
 		frcnn_buffer_puts(w->out, ",\"score\":");
 		put_float(w->out, e->score);
+	}
+	if (rc >= 0 && need_id && !id) {
+		frcnn_json_key(w, "category_id");
+		frcnn_json_put_int64(w, need_id->id);
 	}
 	frcnn_json_close(&json);
 	frcnn_buffer_free(&name);
@@ -137,12 +143,7 @@ int frcnn_filter_emit_result(const struct frcnn_filter *f, const struct frcnn_fi
 	frcnn_json_begin_object(&w);
 	frcnn_json_key(&w, "image_id");
 	frcnn_json_put_int64(&w, image->id);
-	size_t before = out->size;
-	int rc = put_members(e, &w, true);
-	if (rc == 0 && !memmem(out->data + before, out->size - before, "\"category_id\"", 13)) {
-		frcnn_json_key(&w, "category_id");
-		frcnn_json_put_int64(&w, label->id);
-	}
+	int rc = put_members(e, &w, true, label);
 	frcnn_json_end_object(&w);
 	return rc < 0 || out->failed ? frcnn_fail_nomem(err) : 0;
 }
@@ -161,7 +162,7 @@ static int put_items(const struct frcnn_filter *f, const struct frcnn_filter_lef
 			continue;
 		}
 		frcnn_json_begin_object(&w);
-		rc = put_members(e, &w, f->sources[e->source].form == FRCNN_FORM_COCO_DATASET);
+		rc = put_members(e, &w, f->sources[e->source].form == FRCNN_FORM_COCO_DATASET, NULL);
 		frcnn_json_end_object(&w);
 		if (rc < 0)
 			return rc;

@@ -117,6 +117,19 @@ static bool is_fusion(const struct frcnn_filter *f)
 	return f->options.nms.method == FRCNN_NMS_WBF || f->options.nms.method == FRCNN_NMS_NMW;
 }
 
+/* Makes the span reach over another one of the same text. */
+static void widen(struct frcnn_span *span, struct frcnn_span other)
+{
+	const char *end = other.data + other.size, *before = span->data + span->size;
+
+	if (!span->data) {
+		*span = other;
+		return;
+	}
+	span->data = other.data < span->data ? other.data : span->data;
+	span->size = (size_t)((end > before ? end : before) - span->data);
+}
+
 /* Labels are the source's own: sources are read side by side. */
 int frcnn_filter_add_entry(struct frcnn_filter *f, struct frcnn_filter_source *source,
 			   const struct frcnn_record_item *item)
@@ -127,12 +140,15 @@ int frcnn_filter_add_entry(struct frcnn_filter *f, struct frcnn_filter_source *s
 	if (label == SIZE_MAX)
 		return FRCNN_ENOMEM;
 	source->in++;
+	if (source->form == FRCNN_FORM_COCO_DATASET)
+		widen(&source->items, item->text);
 	if (!isnan(o->score) && !(item->score_f32 > (float)o->score))
 		return 0;
 	float shorter = item->bbox_f32[2] < item->bbox_f32[3] ? item->bbox_f32[2] : item->bbox_f32[3];
 	if (!isnan(o->min_size) && !((double)shorter >= o->min_size))
 		return 0;
-	if (!wanted(f, &source->labels.items[label]))
+	/* of several sources another may have the class's name: then it is asked when all are there */
+	if (f->streamed && !wanted(f, &source->labels.items[label]))
 		return 0;
 	void *grown = source->entries;
 	int rc = frcnn_grow(&grown, &source->entry_capacity, source->nentries + 1, sizeof(*source->entries));
@@ -270,6 +286,39 @@ static int merge_source(struct frcnn_filter *f, struct frcnn_filter_source *sour
 	return 0;
 }
 
+/* Leaves out what is of a class that is not wanted; labels are those of all sources. */
+static int select_classes(struct frcnn_filter *f)
+{
+	bool *keep = frcnn_calloc(f->labels.count, sizeof(*keep));
+
+	if (!keep)
+		return FRCNN_ENOMEM;
+	for (size_t l = 0; l < f->labels.count; l++)
+		keep[l] = wanted(f, &f->labels.items[l]);
+	for (size_t s = 0; s < f->nsources; s++) {
+		struct frcnn_filter_source *source = &f->sources[s];
+		for (size_t p = 0; p < source->nparts; p++) {
+			struct frcnn_filter_part *part = &source->parts[p];
+			struct frcnn_filter_entry *entries = source->entries + part->first;
+			size_t count = 0;
+			for (size_t i = 0; i < part->count; i++)
+				if (keep[entries[i].label])
+					entries[count++] = entries[i];
+			part->count = count;
+		}
+	}
+	free(keep);
+	return 0;
+}
+
+bool frcnn_filter_has_class(const struct frcnn_filter *f, const char *word)
+{
+	for (size_t l = 0; l < f->labels.count; l++)
+		if (means(word, &f->labels.items[l]))
+			return true;
+	return f->labels.count == 0;
+}
+
 /* What computes scores or boxes has no place to put them in a dataset, whose annotations have areas and outlines. */
 static int check_datasets(const struct frcnn_filter *f, struct frcnn_error *err)
 {
@@ -305,7 +354,7 @@ int frcnn_filter_load(struct frcnn_filter *f, const struct frcnn_filter_input *i
 		rc = merge_source(f, &f->sources[s], err);
 	if (rc == 0)
 		rc = check_datasets(f, err);
-	if (rc == 0 && note_labels(f) < 0)
+	if (rc == 0 && (note_labels(f) < 0 || (f->options.nclasses > 0 && select_classes(f) < 0)))
 		rc = frcnn_fail_nomem(err);
 	return rc == 0 ? frcnn_filter_join(f, err) : rc;
 }
@@ -570,7 +619,7 @@ static int compare_listed(const void *a, const void *b)
 	return x->entry->index < y->entry->index ? -1 : x->entry->index > y->entry->index;
 }
 
-/* What of a source is kept, in input order (of JSON Lines: line by line, best first). */
+/* What of a source is kept, in input order. */
 static int list_kept(const struct frcnn_filter_source *source, struct listed **out, size_t *count)
 {
 	*count = 0;
@@ -647,17 +696,12 @@ static int write_results(struct frcnn_filter *f, enum target target, frcnn_filte
 static int write_dataset(struct frcnn_filter *f, frcnn_filter_put put, void *context, struct frcnn_error *err)
 {
 	const struct frcnn_filter_source *source = &f->sources[0];
-	const char *from = NULL, *to = NULL, *end = source->text + source->size;
+	/* in between there is nothing but annotations */
+	const char *from = source->items.data, *to = from + source->items.size, *end = source->text + source->size;
 	struct listed *kept = NULL;
 	size_t count = 0;
 	int rc = 0;
 
-	/* from the first annotation to the end of the last there is nothing but annotations */
-	for (size_t i = 0; i < source->nentries; i++) {
-		const struct frcnn_filter_entry *e = &source->entries[i];
-		from = !from || e->text < from ? e->text : from;
-		to = !to || e->text + e->size > to ? e->text + e->size : to;
-	}
 	if (!from)
 		return put(context, source->text, source->size, err);
 	rc = list_kept(source, &kept, &count);

@@ -94,6 +94,8 @@ int frcnn_filter_load(struct frcnn_filter *filter, const struct frcnn_filter_inp
 int frcnn_filter_write(struct frcnn_filter *filter, frcnn_filter_put put, void *context, struct frcnn_error *err);
 
 struct frcnn_filter_counts frcnn_filter_counts(const struct frcnn_filter *filter);
+/* Whether a detection that was read, kept or not, is of that class (name or id); true too when none was read. */
+bool frcnn_filter_has_class(const struct frcnn_filter *filter, const char *word);
 
 /* ---- for sweeps: the same images under other options ---- */
 
@@ -148,6 +150,8 @@ struct frcnn_filter_source {
 	struct frcnn_filter_labels labels;
 	struct frcnn_filter_entry *entries;
 	size_t nentries, entry_capacity;
+	struct frcnn_span
+	    items; /* of a dataset: from the first annotation's text to the last one's, those left out too */
 	struct frcnn_filter_part *parts;
 	size_t nparts, part_capacity;
 	size_t in, failed;

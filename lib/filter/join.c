@@ -1,6 +1,6 @@
 /*
  * Which records are of one image: by file name (exact, then base name when
- * only one image has it), by image_id where either side has no file name. A
+ * only one image has it, in that source as in those before), by image_id where either side has no file name. A
  * source is joined with the images of those before it, so that two of its own
  * records never meet but by being about the same image: an error.
  */
@@ -96,6 +96,7 @@ struct joining {
 	struct frcnn_filter *filter;
 	struct names names, bases;
 	struct frcnn_id_map ids;
+	const struct names *own, *own_bases; /* of the source that is being joined: parts */
 };
 
 static bool id_is_stem(const char *file_name, int64_t id)
@@ -119,8 +120,19 @@ static int find(const struct joining *j, const struct frcnn_filter_part *part, s
 		return part->has_id ? 0 : frcnn_fail(err, FRCNN_EFORMAT, "neither file_name nor image_id to join by");
 	}
 	*image = names_find(&j->names, part->file_name, &several);
-	if (*image == SIZE_MAX)
+	if (*image == SIZE_MAX) {
+		bool shared, taken;
 		*image = names_find(&j->bases, base_name(part->file_name), &several);
+		names_find(j->own_bases, base_name(part->file_name), &shared);
+		/* another record of this source has the image's very name, and this is about another image */
+		if (*image != SIZE_MAX && shared && !several && images[*image].file_name &&
+		    names_find(j->own, images[*image].file_name, &taken) != SIZE_MAX)
+			*image = SIZE_MAX;
+		else if (*image != SIZE_MAX && shared && !several)
+			return frcnn_fail(err, FRCNN_EFORMAT,
+					  "file name \"%s\" and others of this input fit image \"%s\" of another",
+					  part->file_name, images[*image].file_name);
+	}
 	if (several)
 		return frcnn_fail(err, FRCNN_EFORMAT, "file name \"%s\" fits several images of the other inputs",
 				  part->file_name);
@@ -216,11 +228,21 @@ static int settle(struct joining *j, struct frcnn_filter_source *source)
 static int join_source(struct joining *j, struct frcnn_filter_source *source)
 {
 	struct frcnn_filter *f = j->filter;
-	struct names own = {0};        /* names of this source: parts */
+	struct names own = {0}; /* names of this source: parts */
+	struct names all = {0}, bases = {0};
 	struct frcnn_id_map ids = {0}; /* ids of its records without a name */
 	struct frcnn_error err;
 	int rc = 0;
 
+	for (size_t p = 0; p < source->nparts && rc == 0 && f->nsources > 1; p++) {
+		const char *name = source->parts[p].file_name;
+		bool several;
+		if (name && names_find(&all, name, &several) == SIZE_MAX &&
+		    (names_add(&all, name, p) < 0 || names_add(&bases, base_name(name), p) < 0))
+			rc = FRCNN_ENOMEM;
+	}
+	j->own = &all;
+	j->own_bases = &bases;
 	for (size_t p = 0; p < source->nparts && rc == 0; p++) {
 		struct frcnn_filter_part *part = &source->parts[p];
 		size_t image, before = SIZE_MAX;
@@ -261,6 +283,8 @@ static int join_source(struct joining *j, struct frcnn_filter_source *source)
 	if (rc == 0 && f->nsources > 1)
 		rc = settle(j, source);
 	names_free(&own);
+	names_free(&all);
+	names_free(&bases);
 	frcnn_id_map_free(&ids);
 	return rc;
 }

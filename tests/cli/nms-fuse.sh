@@ -35,6 +35,38 @@ says out '{"image_id":7,"category_id":1,"bbox":[11.058824,10,20,20],"score":0.9,
 runs 0 "$nms" --method wbf --conf max by-id coco
 says out '{"image_id":7,"width":100,"height":100,"k":1,"detections":[{"category_id":1,"bbox":[11.058824,10,20,20],"score":0.9,"who":"coco"}]}'
 
+# A class that only one file names is that class in the others too.
+runs 0 "$nms" --method wbf --conf max --classes cat coco by-id
+says out '{"image_id":7,"category_id":1,"bbox":[11.058824,10,20,20],"score":0.9,"who":"coco"}'
+runs 0 "$nms" --classes cat,dog by-id
+says err 'frcnn-nms: warning: --classes: no detection is of class "dog"'
+
+# Images of one base name in several folders, of which one file has one alone.
+echo '{"file_name":"p/a.png","detections":[{"bbox":[0,0,9,9],"score":0.5,"category_id":1}]}' >one-folder
+cp one-folder two-folders
+echo '{"file_name":"p/sub/a.png","detections":[{"bbox":[0,0,9,9],"score":0.25,"category_id":1}]}' >>two-folders
+for order in 'one-folder two-folders' 'two-folders one-folder'; do
+	# shellcheck disable=SC2086
+	runs 0 "$nms" $order
+	same two-folders out
+	says err "frcnn-nms: warning: images that are not in all 2 files: 1 of 2"
+done
+sed 's/p\/a/a/' one-folder >no-folder
+sed 's/p\/a/q\/a/' two-folders >others
+runs 2 "$nms" no-folder others
+says err 'frcnn-nms: others:1: file name "q/a.png" and others of this input fit image "a.png" of another'
+says err 'frcnn-nms: others:2: file name "p/sub/a.png" and others of this input fit image "a.png" of another'
+runs 2 "$nms" others no-folder
+says err 'frcnn-nms: no-folder:1: file name "a.png" fits several images of the other inputs'
+
+# A file that is not there is as one with nothing in it; none there is nothing done.
+runs 2 "$nms" --method wbf missing one-folder
+says err "frcnn-nms: missing: no such file or directory"
+says out '{"file_name":"p/a.png","detections":[{"bbox":[0,0,9,9],"score":0.25,"category_id":1}]}'
+runs 2 "$nms" -o written missing missing
+lines err 2
+[ ! -e written ] && [ ! -e written.part ] || fail "something was written"
+
 # Scores above 1 are kept with one warning, or clipped.
 sed 's/"score":0.8/"score":1/' one >sure
 cat sure >heavy

@@ -128,6 +128,18 @@ runs 2 "$nms" --method wbf dataset
 says err "frcnn-nms: dataset: a COCO dataset has no scores: only hard and diou go with it"
 lines out 0
 
+# Annotations that are left out by their class or size go too, the first one and the only one.
+sed 's/"category_id":1,"bbox":\[0,0,4,4\]/"category_id":2,"bbox":[0,0,4,4]/; s/"categories":\[/&{"id":2,"name":"d"},/' dataset >classes
+sed 's/{"id":1,"image_id[^}]*},//' classes >expected
+gives expected --classes c classes
+sed 's/{"id":1,"image_id.*4\.0[^}]*}//' classes >expected
+gives expected --min-size 5 classes
+
+# Results get the class id that the name has elsewhere, whatever other values say.
+echo '{"image_id":7,"detections":[{"bbox":[1,1,2,2],"score":0.5,"category":"cat","k":"category_id"},{"bbox":[5,1,2,2],"score":0.5,"category":"cat","category_id":3}]}' >named
+runs 0 "$nms" --format coco named
+says out '{"image_id":7,"bbox":[1,1,2,2],"score":0.5,"category":"cat","k":"category_id","category_id":3},'
+
 # What is not written plainly is read another way, to the same end.
 sed 's/"k"/"\\u006b"/' results.json >odd.json
 gives hard.json odd.json
