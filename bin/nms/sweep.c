@@ -3,6 +3,8 @@
 #include "eval/eval.h"
 #include "image/image.h"
 
+#include <inttypes.h>
+
 /* The ground truth, and where the filter's images and classes are in it. */
 struct truth {
 	struct frcnn_labels labels;
@@ -70,11 +72,15 @@ static int join(const struct frcnn_filter *filter, const struct nms_sweep *sweep
 	size_t nimages = frcnn_filter_nimages(filter), strange = 0;
 	struct frcnn_join *names = NULL;
 	struct frcnn_error why;
+	const char *unknown = NULL;
+	size_t nunknown = 0, nagain = 0;
+	int64_t twice = 0;
+	uint8_t *seen = frcnn_calloc(t->columns.nimages, 1);
 	int status = frcnn_join_new(&t->whole, &names, err);
 
 	t->images = frcnn_calloc(nimages, sizeof(*t->images));
 	t->categories = frcnn_calloc(labels->count, sizeof(*t->categories));
-	if (status == 0 && (!t->images || !t->categories))
+	if (status == 0 && (!t->images || !t->categories || !seen))
 		status = frcnn_fail_nomem(err);
 	for (size_t i = 0; i < nimages && status == 0; i++) {
 		struct frcnn_filter_image image = frcnn_filter_image_of(filter, i);
@@ -86,12 +92,35 @@ static int join(const struct frcnn_filter *filter, const struct nms_sweep *sweep
 		else if (rc < 0)
 			sweep->notices->note(sweep->notices->context, FRCNN_NOTICE_ERROR, why.message);
 		strange += rc == 0;
+		if (t->images[i] == UINT32_MAX)
+			continue;
+		if (seen[t->images[i]]) { /* counted once, as frcnn-eval does */
+			twice = nagain++ ? twice : t->columns.image_ids[t->images[i]];
+			t->images[i] = UINT32_MAX;
+		} else {
+			seen[t->images[i]] = 1;
+		}
 	}
-	for (size_t l = 0; l < labels->count && status == 0; l++)
+	for (size_t l = 0; l < labels->count && status == 0; l++) {
 		t->categories[l] = category_of(&t->columns, &labels->items[l]);
+		if (t->categories[l] != UINT32_MAX)
+			continue;
+		nunknown++;
+		if (!unknown && labels->items[l].name)
+			unknown = labels->items[l].name;
+	}
 	if (status == 0 && strange > 0)
 		frcnn_note(sweep->notices, FRCNN_NOTICE_ERROR, sweep->truth_path, 0,
 			   "images of the detections that the ground truth lacks: %zu", strange);
+	if (status == 0 && nagain > 0)
+		frcnn_note(sweep->notices, FRCNN_NOTICE_ERROR, sweep->truth_path, 0,
+			   "image %" PRId64 " has several records of detections: %zu left out, the first ones count",
+			   twice, nagain);
+	if (status == 0 && nunknown > 0)
+		frcnn_note(sweep->notices, FRCNN_NOTICE_WARNING, sweep->truth_path, 0,
+			   "classes of the detections that the ground truth lacks: %zu%s%s%s", nunknown,
+			   unknown ? " (\"" : "", unknown ? unknown : "", unknown ? "\")" : "");
+	free(seen);
 	frcnn_join_free(names);
 	return status;
 }

@@ -29,6 +29,18 @@ runs 0 "$nms" --sweep -g gt.json --iou 0.5 many.jsonl many.jsonl
 grep -q '^wbf ' out || fail "several files are not fused"
 "$nms" many.jsonl | runs 0 "$eval" -g gt.json -
 
+# One image twice would count twice: the first record counts, as frcnn-eval has it; an unknown class is told.
+runs 0 "$nms" --sweep -g gt.json --method hard --iou 0.5 many.jsonl
+cp out once
+cat many.jsonl many.jsonl >twice.jsonl
+runs 2 "$nms" --sweep -g gt.json --method hard --iou 0.5 twice.jsonl
+same once out
+lines err 1
+says err "frcnn-nms: gt.json: image 1 has several records of detections: 3 left out, the first ones count"
+sed 's/"category_id":2,"category":"dog"/"category":"cow"/' many.jsonl >cow.jsonl
+runs 0 "$nms" --sweep -g gt.json --method hard --iou 0.5 cow.jsonl
+says err 'frcnn-nms: warning: gt.json: classes of the detections that the ground truth lacks: 1 ("cow")'
+
 echo '{"image_id":77,"detections":[]}' >>many.jsonl
 runs 2 "$nms" --sweep -g gt.json --iou 0.5 many.jsonl
 says err "frcnn-nms: gt.json: images of the detections that the ground truth lacks: 1"
