@@ -207,6 +207,14 @@ static bool fusing(void)
 	return method == FRCNN_NMS_WBF || method == FRCNN_NMS_NMW;
 }
 
+static bool same_file(const char *a, const char *b)
+{
+	struct stat first, second;
+
+	return a && b && stat(a, &first) == 0 && stat(b, &second) == 0 && S_ISREG(first.st_mode) &&
+	       first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 /* -1: go on; else the exit status after a usage error. */
 static int check_options(int operands, char **names)
 {
@@ -221,6 +229,11 @@ static int check_options(int operands, char **names)
 		return frcnn_usage("standard input can be read only once");
 	if (operands == 0 && isatty(STDIN_FILENO))
 		return frcnn_usage("no detections given, and standard input is a terminal");
+	/* detections may be filtered in place: they are read whole, or the new file takes their name at the end */
+	const char *const read_only[] = {job.truth_path, job.thresholds_path, job.labels_path};
+	for (size_t i = 0; i < FRCNN_COUNT(read_only); i++)
+		if (same_file(job.output, read_only[i]))
+			return frcnn_usage("-o would write over %s, which is read", read_only[i]);
 	if (job.sweep && !job.truth_path)
 		return frcnn_usage("--sweep needs ground truth (-g PATH)");
 	if (job.sweep && job.format >= 0)

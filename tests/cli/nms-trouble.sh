@@ -24,6 +24,15 @@ for bad in '--method none' '--iou 1.5' '--iou x' '--weights -1' '--convention vo
 	lines out 0
 done
 
+echo '{"images":[],"annotations":[],"categories":[]}' >gt.json
+usage "-o would write over gt.json, which is read" --sweep -g gt.json -o ./gt.json dets.jsonl
+runs 0 "$nms" dets.jsonl
+cp out filtered
+cp dets.jsonl place.jsonl
+runs 0 "$nms" -o place.jsonl place.jsonl # detections in place are fine
+same filtered place.jsonl
+rm gt.json
+
 runs 2 "$nms" missing.jsonl
 says err "frcnn-nms: missing.jsonl: no such file or directory"
 runs 2 "$nms" -o written missing.jsonl
