@@ -28,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 here = os.path.dirname(os.path.abspath(__file__))
 detect, checkpoint, image = sys.argv[1:]
@@ -60,6 +61,16 @@ def make(what, architecture, *rest):
     if run.returncode != 0:
         sys.exit("%s\ndetect_compare.py: cannot make %s of %s" % (run.stderr, what, architecture))
     return run.stdout.split("\n")[-2]
+
+
+def others_seconds():
+    """Processor time that all programs but this one and its children have taken; None where the system does not tell."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _, _, irq, soft = (int(x) for x in file.readline().split()[1:8])
+    except OSError:
+        return None
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 
 class Peer:
@@ -178,13 +189,16 @@ def compare(name, mode):
     if ours.run(1).returncode != 0:
         print("%s %s: left out: this machine or build has no such kernels" % (name, mode))
         return
-    print("\n%s, %s" % (name, mode), flush=True)
+    before, began = others_seconds(), time.monotonic()
     peers = start(name, architecture, model, labels, mode)
     for _ in range(rounds):
         for program in [ours, *peers]:
             program.turn()
     for program in [ours, *peers]:
         program.end()
+    # A busy machine slows whoever waits at barriers most: figures from there are not worth much.
+    busy = "" if before is None else ", %.2f cores taken by other programs" % ((others_seconds() - before) / (time.monotonic() - began))
+    print("\n%s, %s%s" % (name, mode, busy))
     judge(name, mode, ours, peers)
 
 

@@ -86,7 +86,12 @@ def openvino_compiled():
 
 def openvino_run():
     version, compiled, request = openvino_compiled()
-    return version, lambda: result(*(request.infer([read_pixels()])[output] for output in compiled.outputs))
+
+    def run():
+        found = request.infer([read_pixels()], share_inputs=True, share_outputs=True)
+        return result(*(found[output] for output in compiled.outputs))
+
+    return version, run
 
 
 def openvino_part_run():
