@@ -125,7 +125,8 @@ int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detec
 	if (!status)
 		status = frcnn_graphs_build(model, true, &d->graphs, err);
 	if (!status)
-		status = d->backend->prepare(&d->graphs.features, options->cpu, options->precision, d->pool, &d->features, err);
+		status = d->backend->prepare(&d->graphs.features, options->cpu, options->precision, d->pool,
+					     &d->features, err);
 	if (!status)
 		status = d->backend->prepare(&d->graphs.head, options->cpu, options->precision, d->pool, &d->head, err);
 	if (status) {

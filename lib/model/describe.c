@@ -331,7 +331,8 @@ int frcnn_anchor_levels_parse(const char *sizes, const char *ratios, struct frcn
 static int apply_options(const struct frcnn_model_options *options, struct frcnn_description *d,
 			 struct frcnn_error *err)
 {
-	int status = frcnn_anchor_levels_parse(options->anchor_sizes, options->aspect_ratios, d->anchors, d->nlevels, err);
+	int status =
+	    frcnn_anchor_levels_parse(options->anchor_sizes, options->aspect_ratios, d->anchors, d->nlevels, err);
 
 	if (status < 0)
 		return status;

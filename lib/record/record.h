@@ -209,7 +209,7 @@ struct frcnn_ground_truth_options {
 			  int *height, struct frcnn_error *err);
 	const struct frcnn_image_options *image_options; /* handed to image_size; may be NULL */
 	struct frcnn_pool *pool; /* a COCO file's annotations are read by its threads; may be NULL */
-	size_t piece;            /* bytes that one of them takes at a time; 0: the default. The result does not depend on it */
+	size_t piece; /* bytes that one of them takes at a time; 0: the default. The result does not depend on it */
 };
 
 /*
@@ -418,14 +418,15 @@ struct frcnn_annotation_source {
 	size_t line, index;
 };
 /* As frcnn_ground_truth_parse, on the options' pool where the annotations are plain. */
-int frcnn_dataset_open(const void *text, size_t size, const char *name, const struct frcnn_ground_truth_options *options,
-		       const struct frcnn_notices *notices, struct frcnn_ground_truth *out, struct frcnn_error *err);
+int frcnn_dataset_open(const void *text, size_t size, const char *name,
+		       const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
+		       struct frcnn_ground_truth *out, struct frcnn_error *err);
 /* As frcnn_ground_truth_parse. sources NULL: not wanted; else *sources is an array by annotation (the caller frees it),
  * and what matters to ground truth alone (area, iscrowd absent) is not warned of. */
 int frcnn_dataset_parse(const void *text, size_t size, const char *name,
 			const struct frcnn_ground_truth_options *options, const struct frcnn_notices *notices,
-			struct frcnn_ground_truth *out,
-			struct frcnn_annotation_source **sources, struct frcnn_error *err);
+			struct frcnn_ground_truth *out, struct frcnn_annotation_source **sources,
+			struct frcnn_error *err);
 
 /* Tells the form from the bytes as they come (sniff.c). Zero-initialise. */
 struct frcnn_sniffer {

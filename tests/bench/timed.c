@@ -1,6 +1,6 @@
 /*
- * timed - runs a command and appends "SECONDS MEGABYTES FAULTS" to FILE: wall time from fork to exit, the peak of resident
- * memory, pages of mapped files included, and the minor page faults.
+ * timed - runs a command and appends "SECONDS MEGABYTES FAULTS" to FILE: wall time from fork to exit, the peak of
+ * resident memory, pages of mapped files included, and the minor page faults.
  *
  *   timed FILE COMMAND...
  *

@@ -154,8 +154,8 @@ static void prepare(struct part *part, struct golden *g, const char *cpu, bool f
 		frcnn_graph_fold(&part->graph);
 		frcnn_graph_fuse(&part->graph);
 	}
-	cr_assert_eq(frcnn_backend_cpu.prepare(&part->graph, cpu, FRCNN_PRECISION_FP32, NULL, &part->network, &g->err), 0, "%s",
-		     g->err.message);
+	cr_assert_eq(frcnn_backend_cpu.prepare(&part->graph, cpu, FRCNN_PRECISION_FP32, NULL, &part->network, &g->err),
+		     0, "%s", g->err.message);
 }
 
 static void end(struct part *part)

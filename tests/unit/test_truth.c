@@ -245,10 +245,17 @@ Test(voc, one_wrong_object_leaves_the_others)
 													    "object><"
 													    "name>fine<"
 													    "/name"
-													    ">" BOX(1,
-														    1,
-														    5,
-														    5) "</object>\n</annotation>",
+													    ">" BOX(
+														1, 1, 5,
+														5) "</"
+														   "obj"
+														   "ect"
+														   ">\n"
+														   "</"
+														   "ann"
+														   "ota"
+														   "tio"
+														   "n>",
 	    "- 0x0\n14 fine 0 0 5 5\n"
 	    "f:2: object 1 (\"a\"): xmax 10 is left of xmin 20\n"
 	    "f:3: object 2 (\"b\"): ymax 3 is above ymin 9\n"
