@@ -477,8 +477,11 @@ static int run_one(struct frcnn_filter *filter, const struct frcnn_filter_option
 	struct stat status_of;
 	int status;
 
-	if (!file)
-		return frcnn_fail_errno(err, path, errno);
+	if (!file) {
+		status = frcnn_fail_errno(err, path, errno);
+		frcnn_filter_free(filter);
+		return status;
+	}
 	if (fstat(fileno(file), &status_of) == 0 && S_ISDIR(status_of.st_mode)) {
 		status = frcnn_fail_errno(err, path, EISDIR);
 		goto out;

@@ -120,12 +120,14 @@ static bool is_fusion(const struct frcnn_filter *f)
 /* Makes the span reach over another one of the same text. */
 static void widen(struct frcnn_span *span, struct frcnn_span other)
 {
-	const char *end = other.data + other.size, *before = span->data + span->size;
+	const char *end, *before;
 
 	if (!span->data) {
 		*span = other;
 		return;
 	}
+	end = other.data + other.size;
+	before = span->data + span->size;
 	span->data = other.data < span->data ? other.data : span->data;
 	span->size = (size_t)((end > before ? end : before) - span->data);
 }
