@@ -66,7 +66,7 @@ CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/winograd.c lib/cpu/pointwise.
 NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
 FILTER_SRC = $(addprefix lib/filter/,thresholds.c labels.c join.c emit.c plain.c filter.c)
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \
-	roi_align.c roi_pool.c postprocess.c slices.c detector.c)
+	roi_each.c roi_align.c roi_pool.c postprocess.c slices.c detector.c)
 EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c scores.c calibration.c confusion.c) \
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c traps.c)
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)

@@ -12,11 +12,6 @@
 #define BLOCK_TILES  16 /* tiles gathered at a time: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
 #define ENOUGH_TASKS 8  /* below that, panels are split too */
 
-static size_t ceil_div(size_t a, size_t b)
-{
-	return (a + b - 1) / b;
-}
-
 static size_t depth_of(const struct frcnn_conv *v)
 {
 	return (size_t)v->kernel_h * (size_t)v->kernel_w * (size_t)v->channels;
@@ -53,7 +48,7 @@ int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv
 		    struct frcnn_packed *out, struct frcnn_error *err)
 {
 	bool depthwise = v->groups > 1;
-	size_t nr = (size_t)kernels->nr, panels = ceil_div((size_t)v->out_channels, nr), window;
+	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr), window;
 	struct pack_job job = {v, nr, NULL};
 
 	window = (size_t)v->kernel_h * (size_t)v->kernel_w;
@@ -101,8 +96,8 @@ static void pack_bf16_panel(void *context, size_t panel, int worker)
 int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, struct frcnn_pool *pool,
 			 struct frcnn_packed *out, struct frcnn_error *err)
 {
-	size_t nr = (size_t)kernels->nr, panels = ceil_div((size_t)v->out_channels, nr), depth = depth_of(v);
-	struct bf16_job job = {out, frcnn_kernels_bf16_get(kernels), nr, depth, ceil_div(depth, 2), NULL};
+	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr), depth = depth_of(v);
+	struct bf16_job job = {out, frcnn_kernels_bf16_get(kernels), nr, depth, frcnn_ceil_div(depth, 2), NULL};
 	int status = frcnn_conv_pack(kernels, v, pool, out, err);
 
 	if (status)
@@ -164,7 +159,7 @@ static bool is_plain(const struct frcnn_conv *v)
 static void gather(const struct frcnn_conv *v, const float *x, size_t row, size_t rows, size_t first, size_t last,
 		   size_t mr, float *out)
 {
-	size_t plane = (size_t)v->out_height * (size_t)v->out_width, padded = ceil_div(rows, mr) * mr;
+	size_t plane = (size_t)v->out_height * (size_t)v->out_width, padded = frcnn_ceil_div(rows, mr) * mr;
 	size_t image_size = (size_t)v->height * (size_t)v->width * (size_t)v->channels;
 	size_t n = row / plane, rest = row % plane;
 	int oy = (int)(rest / (size_t)v->out_width), ox = (int)(rest % (size_t)v->out_width);
@@ -192,7 +187,7 @@ static void gather(const struct frcnn_conv *v, const float *x, size_t row, size_
 static void gather_bf16(const struct frcnn_kernels_bf16 *kernels, const struct frcnn_conv *v, const float *x,
 			size_t row, size_t rows, size_t first, size_t last, size_t mr, float *block)
 {
-	size_t padded = ceil_div(rows, mr) * mr, depth = last - first;
+	size_t padded = frcnn_ceil_div(rows, mr) * mr, depth = last - first;
 	uint16_t *out = (uint16_t *)(void *)block;
 
 	if (!is_plain(v))
@@ -234,7 +229,7 @@ static void run_tile(const struct conv_job *job, const struct frcnn_gemm_tile *t
 {
 	if (job->packed->bf16) {
 		struct frcnn_gemm_tile_bf16 half = {
-		    .pairs = ceil_div(tile->depth, 2),
+		    .pairs = frcnn_ceil_div(tile->depth, 2),
 		    .a = (const uint16_t *)(const void *)tile->a,
 		    .b = job->packed->bf16 + b,
 		    .c = tile->c,
@@ -299,7 +294,7 @@ static void conv_task(void *context, size_t index, int worker)
 			gather(v, job->x, row, rows, first, last, mr, a);
 		for (size_t panel = first_panel; panel < last_panel; panel++) {
 			size_t column = panel * nr;
-			size_t b = job->packed->bf16 ? (panel * ceil_div(depth, 2) * 2 + first) * nr
+			size_t b = job->packed->bf16 ? (panel * frcnn_ceil_div(depth, 2) * 2 + first) * nr
 						     : (panel * depth + first) * nr;
 
 			for (size_t i = 0; i < rows; i += mr) {
@@ -333,20 +328,20 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 		    const struct frcnn_worker_memory *scratch, const float *x, float *y)
 {
 	size_t rows = (size_t)conv->n * (size_t)conv->out_height * (size_t)conv->out_width;
-	size_t blocks = ceil_div(rows, (size_t)(BLOCK_TILES * kernels->mr));
+	size_t blocks = frcnn_ceil_div(rows, (size_t)(BLOCK_TILES * kernels->mr));
 	struct conv_job job = {.kernels = kernels, .conv = conv, .packed = packed, .scratch = scratch, .x = x, .y = y};
 
 	job.rows = rows;
 	job.groups = 1;
 	job.bf16 = packed->bf16 ? frcnn_kernels_bf16_get(kernels) : NULL;
-	job.panels = ceil_div((size_t)conv->out_channels, (size_t)kernels->nr);
+	job.panels = frcnn_ceil_div((size_t)conv->out_channels, (size_t)kernels->nr);
 	if (blocks > 0 && blocks < ENOUGH_TASKS) {
-		job.groups = ceil_div(ENOUGH_TASKS, blocks);
+		job.groups = frcnn_ceil_div(ENOUGH_TASKS, blocks);
 		if (job.groups > job.panels)
 			job.groups = job.panels;
 	}
-	job.panels_per_group = ceil_div(job.panels, job.groups);
-	job.groups = ceil_div(job.panels, job.panels_per_group);
+	job.panels_per_group = frcnn_ceil_div(job.panels, job.groups);
+	job.groups = frcnn_ceil_div(job.panels, job.panels_per_group);
 	frcnn_pool_run(pool, blocks * job.groups, conv_task, &job);
 }
 

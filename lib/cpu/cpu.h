@@ -10,6 +10,11 @@
 #include "graph/backend.h"
 #include "kernels/kernels.h"
 
+static inline size_t frcnn_ceil_div(size_t a, size_t b)
+{
+	return (a + b - 1) / b;
+}
+
 /* Per-worker memory, grown when plans are made, never while running. */
 struct frcnn_worker_memory {
 	float **block; /* one a worker, 64-byte aligned */

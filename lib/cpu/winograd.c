@@ -13,11 +13,6 @@
 #define DEEP         FRCNN_GEMM_DEPTH /* channels up to which two rows of tiles are gathered at a time, else one */
 #define ENOUGH_TASKS 8                /* below that, panels are split too */
 
-static size_t ceil_div(size_t a, size_t b)
-{
-	return (a + b - 1) / b;
-}
-
 bool frcnn_winograd_fits(const struct frcnn_conv *v)
 {
 	return v->kernel_h == 3 && v->kernel_w == 3 && v->stride == 1 && v->dilation == 1 && v->groups == 1 &&
@@ -82,7 +77,7 @@ static void pack_panel(void *context, size_t panel, int worker)
 int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, struct frcnn_pool *pool,
 			struct frcnn_packed *out, struct frcnn_error *err)
 {
-	size_t nr = (size_t)kernels->nr, panels = ceil_div((size_t)v->out_channels, nr);
+	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr);
 	struct pack_job job = {v, nr, NULL};
 
 	out->winograd = true;
@@ -115,14 +110,14 @@ struct winograd_job {
 
 static size_t rows_of(const struct frcnn_kernels *kernels, size_t channels)
 {
-	return (size_t)kernels->mr * (channels > DEEP ? 1 : ceil_div(28, (size_t)kernels->mr));
+	return (size_t)kernels->mr * (channels > DEEP ? 1 : frcnn_ceil_div(28, (size_t)kernels->mr));
 }
 
 size_t frcnn_winograd_scratch(const struct frcnn_kernels *kernels, const struct frcnn_conv *v)
 {
 	size_t channels = (size_t)v->channels, rows = rows_of(kernels, channels);
 
-	return ceil_div(channels, FRCNN_GEMM_DEPTH) * POINTS * rows * FRCNN_GEMM_LDA +
+	return frcnn_ceil_div(channels, FRCNN_GEMM_DEPTH) * POINTS * rows * FRCNN_GEMM_LDA +
 	       POINTS * rows * (size_t)kernels->nr + (channels + 15) / 16 * 16 + (size_t)kernels->nr;
 }
 
@@ -204,7 +199,7 @@ static void winograd_task(void *context, size_t index, int worker)
 	size_t first = index / job->groups * job->rows, panel = index % job->groups * job->panels_per_group;
 	size_t last_panel = panel + job->panels_per_group < job->panels ? panel + job->panels_per_group : job->panels;
 	size_t count = job->blocks - first < job->rows ? job->blocks - first : job->rows,
-	       padded = ceil_div(count, mr) * mr;
+	       padded = frcnn_ceil_div(count, mr) * mr;
 	float *v = job->scratch->block[worker], *m = v + job->chunks * POINTS * job->rows * FRCNN_GEMM_LDA;
 	float *zero = m + POINTS * job->rows * nr, *nothing = zero + (channels + 15) / 16 * 16;
 
@@ -244,16 +239,16 @@ void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_
 	struct winograd_job job = {.kernels = kernels, .conv = v, .packed = packed, .scratch = scratch, .x = x, .y = y};
 	size_t tasks;
 
-	job.across = ceil_div((size_t)v->out_width, 4);
-	job.down = ceil_div((size_t)v->out_height, 4);
+	job.across = frcnn_ceil_div((size_t)v->out_width, 4);
+	job.down = frcnn_ceil_div((size_t)v->out_height, 4);
 	job.blocks = (size_t)v->n * job.across * job.down;
 	job.rows = rows_of(kernels, (size_t)v->channels);
-	job.chunks = ceil_div((size_t)v->channels, FRCNN_GEMM_DEPTH);
-	job.panels = ceil_div((size_t)v->out_channels, (size_t)kernels->nr);
-	tasks = ceil_div(job.blocks, job.rows);
-	job.groups = tasks > 0 && tasks < ENOUGH_TASKS ? ceil_div(ENOUGH_TASKS, tasks) : 1;
+	job.chunks = frcnn_ceil_div((size_t)v->channels, FRCNN_GEMM_DEPTH);
+	job.panels = frcnn_ceil_div((size_t)v->out_channels, (size_t)kernels->nr);
+	tasks = frcnn_ceil_div(job.blocks, job.rows);
+	job.groups = tasks > 0 && tasks < ENOUGH_TASKS ? frcnn_ceil_div(ENOUGH_TASKS, tasks) : 1;
 	job.groups = job.groups < job.panels ? job.groups : job.panels;
-	job.panels_per_group = ceil_div(job.panels, job.groups);
-	job.groups = ceil_div(job.panels, job.panels_per_group);
+	job.panels_per_group = frcnn_ceil_div(job.panels, job.groups);
+	job.groups = frcnn_ceil_div(job.panels, job.panels_per_group);
 	frcnn_pool_run(pool, tasks * job.groups, winograd_task, &job);
 }

@@ -208,6 +208,12 @@ int frcnn_roi_pool(struct frcnn_pool *pool, const struct frcnn_feature *features
 		   const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
 		   struct frcnn_error *err);
 
+/* The two above are this with their own work on one RoI (roi_each.c). */
+int frcnn_roi_each(struct frcnn_pool *pool,
+		   void (*one)(const struct frcnn_feature *feature, const float *box, int channels, float *out),
+		   const struct frcnn_feature *features, int nfeatures, int channels, const float *boxes, size_t count,
+		   struct frcnn_workspace *workspace, float *out, struct frcnn_error *err);
+
 /* ---- post-processing (postprocess.c) --------------------------------------------------------- */
 
 /* The box head's output for count RoIs: logits (count, nlabels) and deltas (count, nlabels, 4), rows stride floats

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { SAMPLES = FRCNN_ROI_SIZE * FRCNN_ROI_SAMPLES, CHUNK = 8, LANES = 16 };
+enum { SAMPLES = FRCNN_ROI_SIZE * FRCNN_ROI_SAMPLES, LANES = 16 };
 
 void frcnn_roi_levels(const float *boxes, size_t count, const float *scales, int nscales, uint8_t *levels)
 {
@@ -89,15 +89,6 @@ static void scale_channels(float *out, float factor, int channels)
 		out[i] *= factor;
 }
 
-struct align_job {
-	const struct frcnn_feature *features;
-	const float *boxes;
-	const uint8_t *levels;
-	size_t count;
-	int channels;
-	float *out;
-};
-
 static void align_roi(const struct frcnn_feature *feature, const float *box, int channels, float *out)
 {
 	struct sample rows[SAMPLES], columns[SAMPLES];
@@ -130,28 +121,9 @@ static void align_roi(const struct frcnn_feature *feature, const float *box, int
 	}
 }
 
-static void align_chunk(void *context, size_t index, int worker)
-{
-	(void)worker;
-	const struct align_job *job = context;
-	size_t last = (index + 1) * CHUNK < job->count ? (index + 1) * CHUNK : job->count;
-	size_t floats = (size_t)FRCNN_ROI_SIZE * FRCNN_ROI_SIZE * (size_t)job->channels;
-	for (size_t i = index * CHUNK; i < last; i++)
-		align_roi(&job->features[job->levels[i]], job->boxes + 4 * i, job->channels, job->out + i * floats);
-}
-
 int frcnn_roi_align(struct frcnn_pool *pool, const struct frcnn_feature *features, int nfeatures, int channels,
 		    const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
 		    struct frcnn_error *err)
 {
-	uint8_t *levels = frcnn_scratch_get(&workspace->slots[FRCNN_SCRATCH_LEVELS], count, sizeof(*levels));
-	if (!levels)
-		return frcnn_fail_nomem(err);
-	float scales[FRCNN_MAX_LEVELS];
-	for (int i = 0; i < nfeatures; i++)
-		scales[i] = features[i].scale;
-	frcnn_roi_levels(boxes, count, scales, nfeatures, levels);
-	struct align_job job = {features, boxes, levels, count, channels, out};
-	frcnn_pool_run(pool, (count + CHUNK - 1) / CHUNK, align_chunk, &job);
-	return 0;
+	return frcnn_roi_each(pool, align_roi, features, nfeatures, channels, boxes, count, workspace, out, err);
 }

@@ -3,7 +3,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { CHUNK = 8, LANES = 16 };
+enum { LANES = 16 };
 
 /* A range of cells, first included, last not. */
 struct range {
@@ -47,15 +47,6 @@ static void take_maximum(const float *restrict cell, int channels, float *restri
 		out[i] = cell[i] > out[i] ? cell[i] : out[i];
 }
 
-struct pool_job {
-	const struct frcnn_feature *features;
-	const float *boxes;
-	const uint8_t *levels;
-	size_t count;
-	int channels;
-	float *out;
-};
-
 static void pool_roi(const struct frcnn_feature *feature, const float *box, int channels, float *out)
 {
 	struct range rows[FRCNN_ROI_SIZE], columns[FRCNN_ROI_SIZE];
@@ -76,28 +67,9 @@ static void pool_roi(const struct frcnn_feature *feature, const float *box, int 
 	}
 }
 
-static void pool_chunk(void *context, size_t index, int worker)
-{
-	(void)worker;
-	const struct pool_job *job = context;
-	size_t last = (index + 1) * CHUNK < job->count ? (index + 1) * CHUNK : job->count;
-	size_t floats = (size_t)FRCNN_ROI_SIZE * FRCNN_ROI_SIZE * (size_t)job->channels;
-	for (size_t i = index * CHUNK; i < last; i++)
-		pool_roi(&job->features[job->levels[i]], job->boxes + 4 * i, job->channels, job->out + i * floats);
-}
-
 int frcnn_roi_pool(struct frcnn_pool *pool, const struct frcnn_feature *features, int nfeatures, int channels,
 		   const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
 		   struct frcnn_error *err)
 {
-	uint8_t *levels = frcnn_scratch_get(&workspace->slots[FRCNN_SCRATCH_LEVELS], count, sizeof(*levels));
-	if (!levels)
-		return frcnn_fail_nomem(err);
-	float scales[FRCNN_MAX_LEVELS];
-	for (int i = 0; i < nfeatures; i++)
-		scales[i] = features[i].scale;
-	frcnn_roi_levels(boxes, count, scales, nfeatures, levels);
-	struct pool_job job = {features, boxes, levels, count, channels, out};
-	frcnn_pool_run(pool, (count + CHUNK - 1) / CHUNK, pool_chunk, &job);
-	return 0;
+	return frcnn_roi_each(pool, pool_roi, features, nfeatures, channels, boxes, count, workspace, out, err);
 }

@@ -1,0 +1,41 @@
+/* What RoIAlign and RoIPool share: which level each box is pooled from, and boxes shared out among threads. */
+#include "detect/detect.h"
+
+enum { CHUNK = 8 }; /* RoIs of one task */
+
+struct roi_job {
+	void (*one)(const struct frcnn_feature *feature, const float *box, int channels, float *out);
+	const struct frcnn_feature *features;
+	const float *boxes;
+	const uint8_t *levels;
+	size_t count;
+	int channels;
+	float *out;
+};
+
+static void roi_chunk(void *context, size_t index, int worker)
+{
+	(void)worker;
+	const struct roi_job *job = context;
+	size_t last = (index + 1) * CHUNK < job->count ? (index + 1) * CHUNK : job->count;
+	size_t floats = (size_t)FRCNN_ROI_SIZE * FRCNN_ROI_SIZE * (size_t)job->channels;
+	for (size_t i = index * CHUNK; i < last; i++)
+		job->one(&job->features[job->levels[i]], job->boxes + 4 * i, job->channels, job->out + i * floats);
+}
+
+int frcnn_roi_each(struct frcnn_pool *pool,
+		   void (*one)(const struct frcnn_feature *feature, const float *box, int channels, float *out),
+		   const struct frcnn_feature *features, int nfeatures, int channels, const float *boxes, size_t count,
+		   struct frcnn_workspace *workspace, float *out, struct frcnn_error *err)
+{
+	uint8_t *levels = frcnn_scratch_get(&workspace->slots[FRCNN_SCRATCH_LEVELS], count, sizeof(*levels));
+	if (!levels)
+		return frcnn_fail_nomem(err);
+	float scales[FRCNN_MAX_LEVELS];
+	for (int i = 0; i < nfeatures; i++)
+		scales[i] = features[i].scale;
+	frcnn_roi_levels(boxes, count, scales, nfeatures, levels);
+	struct roi_job job = {one, features, boxes, levels, count, channels, out};
+	frcnn_pool_run(pool, (count + CHUNK - 1) / CHUNK, roi_chunk, &job);
+	return 0;
+}
