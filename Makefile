@@ -62,7 +62,7 @@ GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_h
 KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c \
 	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c \
 	lib/kernels/x86/kernels_avx512bf16.c)
-CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/winograd.c lib/cpu/pointwise.c
+CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/depthwise.c lib/cpu/winograd.c lib/cpu/pointwise.c
 NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
 FILTER_SRC = $(addprefix lib/filter/,thresholds.c labels.c join.c emit.c plain.c filter.c)
 DETECT_SRC = $(addprefix lib/detect/,params.c workspace.c transform.c anchors.c box_coder.c topk.c nms.c proposals.c \

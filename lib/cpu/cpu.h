@@ -57,7 +57,7 @@ void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_
 			const struct frcnn_packed *packed, struct frcnn_pool *pool,
 			const struct frcnn_worker_memory *scratch, const float *x, float *y);
 
-/* ---- one filter a channel (conv.c) ------------------------------------------------ */
+/* ---- one filter a channel (depthwise.c) ------------------------------------------- */
 
 void frcnn_depthwise_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 			 const struct frcnn_packed *packed, struct frcnn_pool *pool, const float *x, float *y);
