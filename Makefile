@@ -46,9 +46,9 @@ LIBS = $(PKG_LIBS) -lpthread -lm
 ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86)) $(HOT_FLAGS)
 # Loops over channels and boxes are written for a vectorising compiler; gcc at -O2 hardly vectorises.
 HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/%,$<),-O3))
-ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c) \
+ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c -mprfchw) \
 	$(if $(filter %_avx512bf16.c,$<),-mavx512bf16) \
-	$(if $(filter %_avx512.c %_avx512bf16.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma)
+	$(if $(filter %_avx512.c %_avx512bf16.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprfchw)
 
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c

@@ -1,16 +1,21 @@
 /*
  * Convolution as a matrix product: rows are output pixels, the inner dimension
  * runs over the window in the order r, s, c (so that in NHWC a window's row is
- * one run of memory). A block of rows is gathered into tiles, a depth of
- * FRCNN_GEMM_DEPTH at a time, and multiplied by every panel of filters; partial
- * sums wait in the output itself. (Goto and van de Geijn 2008.)
+ * one run of memory). A block of rows, read where they lie or gathered, is
+ * multiplied by every panel of filters, a block of depth at a time; partial sums
+ * wait in the worker's scratch. (Goto and van de Geijn 2008.)
  *
  * The order of every sum depends on the shape and the kernels' tile alone.
  */
 #include "cpu/cpu.h"
 
-#define BLOCK_TILES  16 /* tiles gathered at a time: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
-#define ENOUGH_TASKS 8  /* below that, panels are split too */
+#define BLOCK_TILES  16   /* rows of a task, in tiles */
+#define PACKED_DEPTH 256  /* depth of a block that is gathered: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
+#define DIRECT_DEPTH 512  /* of one that is read where it lies */
+#define GAP          16   /* values between gathered rows, which keep them out of each other's cache sets */
+#define MOST_COLUMNS 1024 /* of a task */
+#define ENOUGH_TASKS 8    /* below that, panels are split too */
+#define CACHE_WAY    4096 /* bytes after which addresses share a set of the first cache */
 
 static size_t depth_of(const struct frcnn_conv *v)
 {
@@ -113,13 +118,14 @@ int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn
 
 /* ---- rows ------------------------------------------------------------------ */
 
-/* Depth first .. last of the window whose upper left corner is (iy, ix) of one image: zero outside the image. */
-static void gather_row(const struct frcnn_conv *v, const float *image, int iy, int ix, size_t first, size_t last,
-		       float *out)
+/* Bytes first .. last of the window whose upper left corner is (iy, ix) of one image: zero outside the image. c: bytes
+ * of a pixel. */
+static void gather_row(const struct frcnn_conv *v, size_t c, const char *image, int iy, int ix, size_t first,
+		       size_t last, char *out)
 {
 	/* Without dilation a row of the window is one run of memory, otherwise each of its pixels is. */
 	int taps = v->dilation == 1 ? v->kernel_w : 1;
-	size_t c = (size_t)v->channels, run = (size_t)taps * c;
+	size_t run = (size_t)taps * c;
 
 	for (size_t at = first; at < last;) {
 		size_t which = at / run, from = at - which * run, to = last - which * run;
@@ -138,69 +144,14 @@ static void gather_row(const struct frcnn_conv *v, const float *image, int iy, i
 		low = low < from ? from : low > to ? to : low;
 		high = high < low ? low : high > to ? to : high;
 		if (low > from)
-			memset(out, 0, (low - from) * sizeof *out);
+			memset(out, 0, low - from);
 		if (high > low)
 			memcpy(out + (low - from),
-			       image + ((ptrdiff_t)y * v->width + x) * (ptrdiff_t)c + (ptrdiff_t)low,
-			       (high - low) * sizeof *out);
+			       image + ((ptrdiff_t)y * v->width + x) * (ptrdiff_t)c + (ptrdiff_t)low, high - low);
 		if (to > high)
-			memset(out + (high - from), 0, (to - high) * sizeof *out);
+			memset(out + (high - from), 0, to - high);
 		out += to - from;
 		at += to - from;
-	}
-}
-
-static bool is_plain(const struct frcnn_conv *v)
-{
-	return v->kernel_h == 1 && v->kernel_w == 1 && v->stride == 1 && v->pad == 0;
-}
-
-/* Rows row .. row + rows, depth first .. last, into tiles; missing rows of the last tile are zero. */
-static void gather(const struct frcnn_conv *v, const float *x, size_t row, size_t rows, size_t first, size_t last,
-		   size_t mr, float *out)
-{
-	size_t plane = (size_t)v->out_height * (size_t)v->out_width, padded = frcnn_ceil_div(rows, mr) * mr;
-	size_t image_size = (size_t)v->height * (size_t)v->width * (size_t)v->channels;
-	size_t n = row / plane, rest = row % plane;
-	int oy = (int)(rest / (size_t)v->out_width), ox = (int)(rest % (size_t)v->out_width);
-
-	for (size_t i = 0; i < rows; i++, out += FRCNN_GEMM_LDA) {
-		if (is_plain(v)) {
-			memcpy(out, x + (row + i) * (size_t)v->channels + first, (last - first) * sizeof *out);
-			continue;
-		}
-		gather_row(v, x + n * image_size, oy * v->stride - v->pad, ox * v->stride - v->pad, first, last, out);
-		if (++ox == v->out_width) {
-			ox = 0;
-			if (++oy == v->out_height) {
-				oy = 0;
-				n++;
-			}
-		}
-	}
-	for (size_t i = rows; i < padded; i++, out += FRCNN_GEMM_LDA)
-		memset(out, 0, (last - first) * sizeof *out);
-}
-
-/* The same in bfloat16. What is no plain copy is gathered first and converted in place: each row's place begins before
- * what is still to be read. */
-static void gather_bf16(const struct frcnn_kernels_bf16 *kernels, const struct frcnn_conv *v, const float *x,
-			size_t row, size_t rows, size_t first, size_t last, size_t mr, float *block)
-{
-	size_t padded = frcnn_ceil_div(rows, mr) * mr, depth = last - first;
-	uint16_t *out = (uint16_t *)(void *)block;
-
-	if (!is_plain(v))
-		gather(v, x, row, rows, first, last, mr, block);
-	for (size_t i = 0; i < padded; i++, out += FRCNN_GEMM_LDA) {
-		if (!is_plain(v))
-			kernels->convert(out, block + i * FRCNN_GEMM_LDA, depth);
-		else if (i < rows)
-			kernels->convert(out, x + (row + i) * (size_t)v->channels + first, depth);
-		else
-			memset(out, 0, depth * sizeof *out);
-		if (depth % 2)
-			out[depth] = 0;
 	}
 }
 
@@ -211,136 +162,143 @@ struct conv_job {
 	const struct frcnn_conv *conv;
 	const struct frcnn_packed *packed;
 	const struct frcnn_worker_memory *scratch;
-	const float *x;
-	float *y;
+	const char *x;
+	char *y;
 	const struct frcnn_kernels_bf16 *bf16; /* where packed->bf16 is there */
-	size_t rows, panels, groups, panels_per_group;
+	size_t rows, depth, block_depth, lda;
+	bool direct; /* A is read where it lies in x; lda is of what is gathered all the same */
+	size_t tiles, blocks;
+	size_t panels, groups, panels_per_group;
 };
 
+/* Sums, one line, gathered rows. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels)
 {
-	size_t mr = (size_t)kernels->mr, nr = (size_t)kernels->nr;
-
-	return BLOCK_TILES * mr * FRCNN_GEMM_LDA + 2 * mr * nr;
+	return BLOCK_TILES * (size_t)kernels->mr * (MOST_COLUMNS + PACKED_DEPTH + GAP) + DIRECT_DEPTH;
 }
 
-/* One tile by the kernel that the weights are packed for: b is where its depth begins, in float32 or pairs. */
-static void run_tile(const struct conv_job *job, const struct frcnn_gemm_tile *tile, size_t b)
+/* Whether rows of A lie in x as they are, a fixed distance apart that the first cache can hold a tile of. */
+static bool is_direct(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, bool bf16)
 {
-	if (job->packed->bf16) {
-		struct frcnn_gemm_tile_bf16 half = {
-		    .pairs = frcnn_ceil_div(tile->depth, 2),
-		    .a = (const uint16_t *)(const void *)tile->a,
-		    .b = job->packed->bf16 + b,
-		    .c = tile->c,
-		    .ldc = tile->ldc,
-		    .bias = tile->bias,
-		    .residual = tile->residual,
-		    .ldr = tile->ldr,
-		    .act = tile->act,
-		};
+	bool pixels = v->kernel_h == 1 && v->kernel_w == 1 && v->stride == 1 && v->pad == 0;
+	bool images = v->kernel_h == v->height && v->kernel_w == v->width && v->pad == 0 && v->dilation == 1;
 
-		job->bf16->gemm_tile(&half);
-	} else {
-		struct frcnn_gemm_tile whole = *tile;
+	return (pixels || images) && bf16 == (v->x_as == FRCNN_AS_BF16) && (!bf16 || depth_of(v) % 2 == 0) &&
+	       (kernels->mr <= 8 || depth_of(v) * frcnn_storage_size(v->x_as) % CACHE_WAY != 0);
+}
 
-		whole.b = job->packed->weight + b;
-		job->kernels->gemm_tile(&whole);
+/* Rows row .. row + rows, depth first .. last, to out, lda values apart; missing rows of the last tile are zero. */
+static void gather(const struct conv_job *job, size_t row, size_t rows, size_t first, size_t last, float *line,
+		   char *out)
+{
+	const struct frcnn_conv *v = job->conv;
+	size_t mr = (size_t)job->kernels->mr, size = frcnn_storage_size(v->x_as), c = (size_t)v->channels * size;
+	size_t plane = (size_t)v->out_height * (size_t)v->out_width, padded = frcnn_ceil_div(rows, mr) * mr;
+	size_t image_size = (size_t)v->height * (size_t)v->width * c, depth = last - first;
+	size_t stride = job->lda * (job->bf16 ? sizeof(uint16_t) : sizeof(float));
+	size_t n = row / plane, rest = row % plane;
+	int oy = (int)(rest / (size_t)v->out_width), ox = (int)(rest % (size_t)v->out_width);
+	bool convert = job->bf16 && v->x_as == FRCNN_AS_F32;
+
+	for (size_t i = 0; i < rows; i++, out += stride) {
+		gather_row(v, c, job->x + n * image_size, oy * v->stride - v->pad, ox * v->stride - v->pad,
+			   first * size, last * size, convert ? (char *)line : out);
+		if (convert)
+			job->bf16->convert((uint16_t *)(void *)out, line, depth);
+		if (job->bf16 && depth % 2)
+			((uint16_t *)(void *)out)[depth] = 0;
+		if (++ox == v->out_width) {
+			ox = 0;
+			if (++oy == v->out_height) {
+				oy = 0;
+				n++;
+			}
+		}
 	}
+	for (size_t i = rows; i < padded; i++, out += stride)
+		memset(out, 0, stride);
 }
 
-/* A tile at the border: computed whole in `spare`, the part that exists copied out. */
-static void border_tile(const struct conv_job *job, struct frcnn_gemm_tile tile, size_t b, size_t rows, size_t columns,
-			float *spare)
-{
-	size_t nr = (size_t)job->kernels->nr, mr = (size_t)job->kernels->mr;
-	float *c = tile.c, *residual = spare + mr * nr;
-	size_t ldc = tile.ldc;
-
-	memset(spare, 0, 2 * mr * nr * sizeof *spare);
-	for (size_t i = 0; i < rows && !tile.bias; i++)
-		memcpy(spare + i * nr, c + i * ldc, columns * sizeof *c);
-	for (size_t i = 0; i < rows && tile.residual; i++)
-		memcpy(residual + i * nr, tile.residual + i * tile.ldr, columns * sizeof *c);
-	tile.c = spare;
-	tile.ldc = nr;
-	if (tile.residual)
-		tile.residual = residual;
-	tile.ldr = nr;
-	run_tile(job, &tile, b);
-	for (size_t i = 0; i < rows; i++)
-		memcpy(c + i * ldc, spare + i * nr, columns * sizeof *c);
-}
-
+/* Some tiles of rows times some panels of filters. */
 static void conv_task(void *context, size_t index, int worker)
 {
 	const struct conv_job *job = context;
 	const struct frcnn_conv *v = job->conv;
 	size_t mr = (size_t)job->kernels->mr, nr = (size_t)job->kernels->nr, k = (size_t)v->out_channels;
-	size_t row = index / job->groups * BLOCK_TILES * mr, first_panel = index % job->groups * job->panels_per_group;
-	size_t last_panel = first_panel + job->panels_per_group, depth = depth_of(v), rows = job->rows - row;
-	float *a = job->scratch->block[worker], *spare = a + BLOCK_TILES * mr * FRCNN_GEMM_LDA;
+	size_t block = index / job->groups, first_panel = index % job->groups * job->panels_per_group;
+	size_t last_panel = first_panel + job->panels_per_group;
+	size_t row = block * job->tiles / job->blocks * mr, end = (block + 1) * job->tiles / job->blocks * mr;
+	size_t rows = (end < job->rows ? end : job->rows) - row, whole = rows / mr * mr;
+	size_t element = job->bf16 ? sizeof(uint16_t) : sizeof(float), panel_size;
+	size_t residual_size = frcnn_storage_size(v->residual_as), y_size = frcnn_storage_size(v->y_as);
+	const char *weight = job->bf16 ? (const char *)job->packed->bf16 : (const char *)job->packed->weight;
+	float *sums = job->scratch->block[worker], *line = sums + BLOCK_TILES * mr * MOST_COLUMNS;
+	char *gathered = (char *)(line + DIRECT_DEPTH);
 
-	if (rows > BLOCK_TILES * mr)
-		rows = BLOCK_TILES * mr;
-	if (last_panel > job->panels)
-		last_panel = job->panels;
-	for (size_t first = 0; first < depth; first += FRCNN_GEMM_DEPTH) {
-		size_t last = first + FRCNN_GEMM_DEPTH < depth ? first + FRCNN_GEMM_DEPTH : depth;
+	last_panel = last_panel < job->panels ? last_panel : job->panels;
+	panel_size = (job->bf16 ? frcnn_ceil_div(job->depth, 2) * 2 : job->depth) * nr * element;
+	for (size_t first = 0; first < job->depth; first += job->block_depth) {
+		size_t last = first + job->block_depth < job->depth ? first + job->block_depth : job->depth;
 
-		if (job->packed->bf16)
-			gather_bf16(job->bf16, v, job->x, row, rows, first, last, mr, a);
-		else
-			gather(v, job->x, row, rows, first, last, mr, a);
+		if (!job->direct)
+			gather(job, row, rows, first, last, line, gathered);
+		else if (whole < rows)
+			gather(job, row + whole, rows - whole, first, last, line, gathered);
 		for (size_t panel = first_panel; panel < last_panel; panel++) {
 			size_t column = panel * nr;
-			size_t b = job->packed->bf16 ? (panel * frcnn_ceil_div(depth, 2) * 2 + first) * nr
-						     : (panel * depth + first) * nr;
 
 			for (size_t i = 0; i < rows; i += mr) {
+				bool in_place = job->direct && i < whole;
 				size_t at = (row + i) * k + column;
 				struct frcnn_gemm_tile tile = {
-				    .depth = last - first,
-				    .a = a + i * FRCNN_GEMM_LDA,
-				    .c = job->y + at,
-				    .ldc = k,
+				    .depth = job->bf16 ? frcnn_ceil_div(last - first, 2) : last - first,
+				    .a = in_place ? job->x + ((row + i) * job->depth + first) * element
+						  : gathered + (job->direct ? 0 : i * job->lda) * element,
+				    .lda = in_place ? job->depth : job->lda,
+				    .b = weight + panel * panel_size + first * nr * element,
 				    .bias = first == 0 ? job->packed->bias + column : NULL,
-				    .residual = last == depth && v->residual ? v->residual + at : NULL,
-				    .ldr = k,
-				    .act = last == depth ? v->act : FRCNN_GEMM_NONE,
+				    .sums = sums + i * (job->panels_per_group * nr) + (panel - first_panel) * nr,
+				    .lds = job->panels_per_group * nr,
+				    .rows = rows - i < mr ? rows - i : mr,
+				    .columns = k - column < nr ? k - column : nr,
+				    .act = v->act,
+				    .fetch = in_place && i + mr < whole && panel == first_panel,
 				};
 
-				if (job->packed->bf16)
-					tile.a = (const float *)(const void *)((const uint16_t *)(const void *)a +
-									       i * FRCNN_GEMM_LDA);
-				if (i + mr <= rows && column + nr <= k)
-					run_tile(job, &tile, b);
-				else
-					border_tile(job, tile, b, rows - i < mr ? rows - i : mr,
-						    k - column < nr ? k - column : nr, spare);
+				if (last == job->depth) {
+					tile.y = job->y + at * y_size;
+					tile.ldy = k;
+					tile.y_as = v->y_as;
+					tile.residual =
+					    v->residual ? (const char *)v->residual + at * residual_size : NULL;
+					tile.ldr = k;
+					tile.residual_as = v->residual_as;
+				}
+				(job->bf16 ? job->bf16->gemm_tile : job->kernels->gemm_tile)(&tile);
 			}
 		}
 	}
 }
 
-void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
-		    const struct frcnn_packed *packed, struct frcnn_pool *pool,
-		    const struct frcnn_worker_memory *scratch, const float *x, float *y)
+void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, const struct frcnn_packed *packed,
+		    struct frcnn_pool *pool, const struct frcnn_worker_memory *scratch, const void *x, void *y)
 {
-	size_t rows = (size_t)conv->n * (size_t)conv->out_height * (size_t)conv->out_width;
-	size_t blocks = frcnn_ceil_div(rows, (size_t)(BLOCK_TILES * kernels->mr));
-	struct conv_job job = {.kernels = kernels, .conv = conv, .packed = packed, .scratch = scratch, .x = x, .y = y};
+	struct conv_job job = {.kernels = kernels, .conv = v, .packed = packed, .scratch = scratch, .x = x, .y = y};
 
-	job.rows = rows;
-	job.groups = 1;
 	job.bf16 = packed->bf16 ? frcnn_kernels_bf16_get(kernels) : NULL;
-	job.panels = frcnn_ceil_div((size_t)conv->out_channels, (size_t)kernels->nr);
-	if (blocks > 0 && blocks < ENOUGH_TASKS) {
-		job.groups = frcnn_ceil_div(ENOUGH_TASKS, blocks);
-		if (job.groups > job.panels)
-			job.groups = job.panels;
-	}
+	job.rows = (size_t)v->n * (size_t)v->out_height * (size_t)v->out_width;
+	job.depth = depth_of(v);
+	job.direct = is_direct(kernels, v, job.bf16 != NULL);
+	job.block_depth = job.direct ? DIRECT_DEPTH : PACKED_DEPTH;
+	job.lda = job.block_depth + GAP;
+	job.tiles = frcnn_ceil_div(job.rows, (size_t)kernels->mr);
+	job.blocks = frcnn_ceil_div(job.tiles, BLOCK_TILES);
+	job.panels = frcnn_ceil_div((size_t)v->out_channels, (size_t)kernels->nr);
+	job.groups = frcnn_ceil_div(job.panels * (size_t)kernels->nr, MOST_COLUMNS);
+	if (job.blocks > 0 && job.blocks * job.groups < ENOUGH_TASKS)
+		job.groups = frcnn_ceil_div(ENOUGH_TASKS, job.blocks);
+	job.groups = job.groups < job.panels ? job.groups : job.panels;
 	job.panels_per_group = frcnn_ceil_div(job.panels, job.groups);
 	job.groups = frcnn_ceil_div(job.panels, job.panels_per_group);
-	frcnn_pool_run(pool, blocks * job.groups, conv_task, &job);
+	frcnn_pool_run(pool, job.blocks * job.groups, conv_task, &job);
 }

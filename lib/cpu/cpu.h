@@ -15,6 +15,11 @@ static inline size_t frcnn_ceil_div(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
+static inline size_t frcnn_storage_size(enum frcnn_storage as)
+{
+	return as == FRCNN_AS_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* Per-worker memory, grown when plans are made, never while running. */
 struct frcnn_worker_memory {
 	float **block; /* one a worker, 64-byte aligned */
@@ -40,11 +45,10 @@ int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn
 			 struct frcnn_packed *out, struct frcnn_error *err);
 /* Floats of scratch a worker needs. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
-/* conv->weight and bias are not looked at but packed's. y may alias neither x nor conv->residual: it holds partial sums
- * until the residual is added. */
+/* conv->weight and bias are not looked at but packed's. y may alias neither x nor conv->residual. */
 void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 		    const struct frcnn_packed *packed, struct frcnn_pool *pool,
-		    const struct frcnn_worker_memory *scratch, const float *x, float *y);
+		    const struct frcnn_worker_memory *scratch, const void *x, void *y);
 
 /* ---- 3 x 3 with stride 1 by Winograd's F(4x4, 3x3) (winograd.c) ---------------- */
 
@@ -55,7 +59,7 @@ int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_
 size_t frcnn_winograd_scratch(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv);
 void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
 			const struct frcnn_packed *packed, struct frcnn_pool *pool,
-			const struct frcnn_worker_memory *scratch, const float *x, float *y);
+			const struct frcnn_worker_memory *scratch, const void *x, void *y);
 
 /* ---- one filter a channel (depthwise.c) ------------------------------------------- */
 

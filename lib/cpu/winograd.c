@@ -10,8 +10,9 @@
 #include "cpu/cpu.h"
 
 #define POINTS       36
-#define DEEP         FRCNN_GEMM_DEPTH /* channels up to which two rows of tiles are gathered at a time, else one */
-#define ENOUGH_TASKS 8                /* below that, panels are split too */
+#define DEPTH        256          /* channels of a chunk */
+#define LDA          (DEPTH + 16) /* of transformed inputs: the gap keeps rows out of each other's cache sets */
+#define ENOUGH_TASKS 8            /* below that, panels are split too */
 
 bool frcnn_winograd_fits(const struct frcnn_conv *v)
 {
@@ -99,26 +100,28 @@ struct winograd_job {
 	const struct frcnn_conv *conv;
 	const struct frcnn_packed *packed;
 	const struct frcnn_worker_memory *scratch;
-	const float *x;
-	float *y;
+	const char *x;
+	char *y;
+	void (*input)(const void *const pixel[36], size_t channels, float *v, size_t stride);
+	void (*output)(const struct frcnn_winograd_output *block);
 	size_t across, down; /* blocks of 4 x 4 in a row and a column of one image */
 	size_t blocks;       /* in all */
 	size_t rows;         /* blocks gathered at a time */
-	size_t chunks;       /* of FRCNN_GEMM_DEPTH channels */
+	size_t chunks;       /* of DEPTH channels */
 	size_t panels, groups, panels_per_group;
 };
 
 static size_t rows_of(const struct frcnn_kernels *kernels, size_t channels)
 {
-	return (size_t)kernels->mr * (channels > DEEP ? 1 : frcnn_ceil_div(28, (size_t)kernels->mr));
+	return (size_t)kernels->mr * (channels > DEPTH ? 1 : frcnn_ceil_div(28, (size_t)kernels->mr));
 }
 
 size_t frcnn_winograd_scratch(const struct frcnn_kernels *kernels, const struct frcnn_conv *v)
 {
 	size_t channels = (size_t)v->channels, rows = rows_of(kernels, channels);
 
-	return frcnn_ceil_div(channels, FRCNN_GEMM_DEPTH) * POINTS * rows * FRCNN_GEMM_LDA +
-	       POINTS * rows * (size_t)kernels->nr + (channels + 15) / 16 * 16 + (size_t)kernels->nr;
+	return frcnn_ceil_div(channels, DEPTH) * POINTS * rows * LDA + POINTS * rows * (size_t)kernels->nr +
+	       (channels + 15) / 16 * 16 + (size_t)kernels->nr;
 }
 
 /* Block number i: its image, and where its outputs begin. */
@@ -140,26 +143,27 @@ static struct place place_of(const struct winograd_job *job, size_t i)
 static void gather(const struct winograd_job *job, size_t first, size_t count, const float *zero, float *v)
 {
 	const struct frcnn_conv *c = job->conv;
-	size_t channels = (size_t)c->channels, stride = job->rows * FRCNN_GEMM_LDA;
+	size_t channels = (size_t)c->channels, stride = job->rows * LDA, size = frcnn_storage_size(c->x_as);
 
 	for (size_t i = 0; i < count; i++) {
 		struct place at = place_of(job, first + i);
-		const float *image = job->x + at.n * (size_t)c->height * (size_t)c->width * channels;
-		const float *pixel[POINTS], *part[POINTS];
+		const char *image = job->x + at.n * (size_t)c->height * (size_t)c->width * channels * size;
+		const char *pixel[POINTS];
+		const void *part[POINTS];
 
 		for (int p = 0; p < POINTS; p++) {
 			int y = at.y - c->pad + p / 6, x = at.x - c->pad + p % 6;
 			bool inside = y >= 0 && y < c->height && x >= 0 && x < c->width;
 
-			pixel[p] = inside ? image + ((size_t)y * (size_t)c->width + (size_t)x) * channels : zero;
+			pixel[p] = inside ? image + ((size_t)y * (size_t)c->width + (size_t)x) * channels * size
+					  : (const char *)zero;
 		}
 		for (size_t k = 0; k < job->chunks; k++) {
-			size_t from = k * FRCNN_GEMM_DEPTH, left = channels - from;
+			size_t from = k * DEPTH, left = channels - from;
 
 			for (int p = 0; p < POINTS; p++)
-				part[p] = pixel[p] + (pixel[p] == zero ? 0 : from);
-			job->kernels->winograd_input(part, left < FRCNN_GEMM_DEPTH ? left : FRCNN_GEMM_DEPTH,
-						     v + k * POINTS * stride + i * FRCNN_GEMM_LDA, stride);
+				part[p] = pixel[p] + (pixel[p] == (const char *)zero ? 0 : from * size);
+			job->input(part, left < DEPTH ? left : DEPTH, v + k * POINTS * stride + i * LDA, stride);
 		}
 	}
 }
@@ -169,10 +173,14 @@ static void scatter(const struct winograd_job *job, size_t first, size_t count, 
 {
 	const struct frcnn_conv *c = job->conv;
 	size_t nr = (size_t)job->kernels->nr, column = panel * nr, filters = (size_t)c->out_channels;
+	size_t y_size = frcnn_storage_size(c->y_as), residual_size = frcnn_storage_size(c->residual_as);
+	const char *residual = c->residual;
 	struct frcnn_winograd_output out = {
 	    .stride = job->rows * nr,
 	    .bias = job->packed->bias + column,
 	    .columns = filters - column < nr ? filters - column : nr,
+	    .y_as = c->y_as,
+	    .residual_as = c->residual_as,
 	    .act = c->act,
 	};
 
@@ -185,10 +193,11 @@ static void scatter(const struct winograd_job *job, size_t first, size_t count, 
 			bool inside = y < c->out_height && x < c->out_width;
 			size_t pixel = (at.n * (size_t)c->out_height + (size_t)y) * (size_t)c->out_width + (size_t)x;
 
-			out.y[p] = inside ? job->y + pixel * filters + column : NULL;
-			out.residual[p] = inside && c->residual ? c->residual + pixel * filters + column : NULL;
+			out.y[p] = inside ? job->y + (pixel * filters + column) * y_size : NULL;
+			out.residual[p] =
+			    inside && residual ? residual + (pixel * filters + column) * residual_size : NULL;
 		}
-		job->kernels->winograd_output(&out);
+		job->output(&out);
 	}
 }
 
@@ -200,7 +209,7 @@ static void winograd_task(void *context, size_t index, int worker)
 	size_t last_panel = panel + job->panels_per_group < job->panels ? panel + job->panels_per_group : job->panels;
 	size_t count = job->blocks - first < job->rows ? job->blocks - first : job->rows,
 	       padded = frcnn_ceil_div(count, mr) * mr;
-	float *v = job->scratch->block[worker], *m = v + job->chunks * POINTS * job->rows * FRCNN_GEMM_LDA;
+	float *v = job->scratch->block[worker], *m = v + job->chunks * POINTS * job->rows * LDA;
 	float *zero = m + POINTS * job->rows * nr, *nothing = zero + (channels + 15) / 16 * 16;
 
 	memset(zero, 0, (channels + nr) * sizeof *zero);
@@ -211,17 +220,19 @@ static void winograd_task(void *context, size_t index, int worker)
 
 		for (size_t p = 0; p < POINTS; p++) {
 			for (size_t k = 0; k < job->chunks; k++) {
-				size_t from = k * FRCNN_GEMM_DEPTH, left = channels - from;
+				size_t from = k * DEPTH, left = channels - from;
 
 				/* Rows beyond count hold what was there before: their products are not looked at. */
 				for (size_t i = 0; i < padded; i += mr) {
 					struct frcnn_gemm_tile tile = {
-					    .depth = left < FRCNN_GEMM_DEPTH ? left : FRCNN_GEMM_DEPTH,
-					    .a = v + ((k * POINTS + p) * job->rows + i) * FRCNN_GEMM_LDA,
+					    .depth = left < DEPTH ? left : DEPTH,
+					    .a = v + ((k * POINTS + p) * job->rows + i) * LDA,
+					    .lda = LDA,
 					    .b = weight + (p * channels + from) * nr,
-					    .c = m + (p * job->rows + i) * nr,
-					    .ldc = nr,
 					    .bias = k == 0 ? nothing : NULL,
+					    .sums = m + (p * job->rows + i) * nr,
+					    .lds = nr,
+					    .columns = nr,
 					};
 
 					job->kernels->gemm_tile(&tile);
@@ -234,16 +245,20 @@ static void winograd_task(void *context, size_t index, int worker)
 
 void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *v,
 			const struct frcnn_packed *packed, struct frcnn_pool *pool,
-			const struct frcnn_worker_memory *scratch, const float *x, float *y)
+			const struct frcnn_worker_memory *scratch, const void *x, void *y)
 {
+	bool half = v->x_as == FRCNN_AS_BF16 || v->y_as == FRCNN_AS_BF16 || v->residual_as == FRCNN_AS_BF16;
 	struct winograd_job job = {.kernels = kernels, .conv = v, .packed = packed, .scratch = scratch, .x = x, .y = y};
 	size_t tasks;
 
+	job.input =
+	    v->x_as == FRCNN_AS_BF16 ? frcnn_kernels_bf16_get(kernels)->winograd_input : kernels->winograd_input;
+	job.output = half ? frcnn_kernels_bf16_get(kernels)->winograd_output : kernels->winograd_output;
 	job.across = frcnn_ceil_div((size_t)v->out_width, 4);
 	job.down = frcnn_ceil_div((size_t)v->out_height, 4);
 	job.blocks = (size_t)v->n * job.across * job.down;
 	job.rows = rows_of(kernels, (size_t)v->channels);
-	job.chunks = frcnn_ceil_div((size_t)v->channels, FRCNN_GEMM_DEPTH);
+	job.chunks = frcnn_ceil_div((size_t)v->channels, DEPTH);
 	job.panels = frcnn_ceil_div((size_t)v->out_channels, (size_t)kernels->nr);
 	tasks = frcnn_ceil_div(job.blocks, job.rows);
 	job.groups = tasks > 0 && tasks < ENOUGH_TASKS ? frcnn_ceil_div(ENOUGH_TASKS, tasks) : 1;

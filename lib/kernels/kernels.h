@@ -14,38 +14,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Depth of one packed block: a tile of A is mr rows of FRCNN_GEMM_DEPTH values, each FRCNN_GEMM_LDA apart (the gap
- * keeps rows out of each other's cache sets). */
-#define FRCNN_GEMM_DEPTH 256
-#define FRCNN_GEMM_LDA   (FRCNN_GEMM_DEPTH + 16)
-
 enum frcnn_gemm_act { FRCNN_GEMM_NONE, FRCNN_GEMM_RELU, FRCNN_GEMM_HARD_SWISH, FRCNN_GEMM_HARD_SIGMOID };
 
-/* One tile of C (mr, nr) += A (mr, depth) x B (depth, nr), with what comes before the first block and after the last.
+/* How the values of a tensor lie in memory. */
+enum frcnn_storage { FRCNN_AS_F32, FRCNN_AS_BF16 };
+
+/*
+ * One tile of a matrix product, a block of depth at a time:
+ *   sums = bias in the first block, what they were in the others
+ *   sums += A (mr, depth) x B (depth, nr)
+ *   y = act(sums + residual) in the last block
+ * Every sum is taken in the order of depth, whatever the blocks. In bfloat16 depth counts pairs: pair p of row i at
+ * a + i * lda + 2 * p, of column j at b + (p * nr + j) * 2; sums and bias stay float32.
  */
 struct frcnn_gemm_tile {
-	size_t depth;   /* 1 .. FRCNN_GEMM_DEPTH */
-	const float *a; /* row i at a + i * FRCNN_GEMM_LDA */
-	const float *b; /* packed: row p at b + p * nr, 64-byte aligned */
-	float *c;       /* row i at c + i * ldc */
-	size_t ldc;
-	const float *bias;     /* first block: nr values that C starts from; NULL: C holds partial sums */
-	const float *residual; /* last block: added before the activation, row i at residual + i * ldr; may be NULL */
+	size_t depth;  /* of this block, at least 1 */
+	const void *a; /* mr rows, row i at a + i * lda elements; rows that y lacks are read too */
+	size_t lda;
+	const void *b;     /* packed: row p at b + p * nr, 64-byte aligned */
+	const float *bias; /* nr values; NULL: not the first block */
+	float *sums;       /* (mr, nr), row i at sums + i * lds; not used when first and last are one */
+	size_t lds;
+	void *y; /* row i at y + i * ldy; NULL: not the last block */
+	size_t ldy;
+	const void *residual; /* row i at residual + i * ldr; NULL: none */
 	size_t ldr;
-	enum frcnn_gemm_act act; /* last block */
-};
-
-/* The same over bfloat16, two steps of depth at a time: pair p of row i at a + i * FRCNN_GEMM_LDA + 2 * p, pair p of
- * column j at b + p * 2 * nr + 2 * j. Sums, bias, residual and C stay float32. */
-struct frcnn_gemm_tile_bf16 {
-	size_t pairs; /* 1 .. FRCNN_GEMM_DEPTH / 2 */
-	const uint16_t *a, *b;
-	float *c;
-	size_t ldc;
-	const float *bias;
-	const float *residual;
-	size_t ldr;
+	enum frcnn_storage y_as, residual_as; /* float32 only, but for kernels of bfloat16 */
+	size_t rows, columns;                 /* of y that exist, at most (mr, nr) */
 	enum frcnn_gemm_act act;
+	bool fetch; /* whether the rows of A below, which the next tile reads, are worth fetching */
 };
 
 /* One row of outputs of a depthwise convolution: y (OW, C); x points at N's image (H, W, C). */
@@ -64,10 +61,11 @@ struct frcnn_depthwise_row {
 struct frcnn_winograd_output {
 	const float *m; /* product p (row-major in 6 x 6) of column j at m + p * stride + j; nr columns */
 	size_t stride;
-	const float *bias;         /* nr */
-	float *y[16];              /* output pixels, row-major in 4 x 4; NULL: outside of the image */
-	const float *residual[16]; /* added before the activation; NULL: none */
-	size_t columns;            /* how many of nr exist */
+	const float *bias;                    /* nr */
+	void *y[16];                          /* output pixels, row-major in 4 x 4; NULL: outside of the image */
+	const void *residual[16];             /* added before the activation; NULL: none */
+	enum frcnn_storage y_as, residual_as; /* float32 only, but for kernels of bfloat16 */
+	size_t columns;                       /* how many of nr exist */
 	enum frcnn_gemm_act act;
 };
 
@@ -84,7 +82,7 @@ struct frcnn_kernels {
 	void (*scale_channels)(float *y, const float *x, const float *scale, size_t pixels, size_t channels);
 	/* Winograd's F(4x4, 3x3): the 6 x 6 pixels (row-major, a multiple of 16 channels each) of one block,
 	 * transformed: value p of channel c at v + p * stride + c. */
-	void (*winograd_input)(const float *const pixel[36], size_t channels, float *v, size_t stride);
+	void (*winograd_input)(const void *const pixel[36], size_t channels, float *v, size_t stride);
 	void (*winograd_output)(const struct frcnn_winograd_output *block);
 };
 
@@ -99,7 +97,10 @@ const char *frcnn_kernels_built(void);
 
 /* What a machine with bfloat16 arithmetic has besides; tiles are as large as the set's own. */
 struct frcnn_kernels_bf16 {
-	void (*gemm_tile)(const struct frcnn_gemm_tile_bf16 *tile);
+	void (*gemm_tile)(const struct frcnn_gemm_tile *tile);
+	void (*winograd_input)(const void *const pixel[36], size_t channels, float *v,
+			       size_t stride); /* pixels in it */
+	void (*winograd_output)(const struct frcnn_winograd_output *block);
 	void (*convert)(uint16_t *out, const float *x, size_t n); /* round to nearest even, subnormals to zero */
 };
 /* Beside this set on this machine; NULL: none, and none is emulated. */
@@ -118,11 +119,13 @@ struct frcnn_conv {
 	int n, height, width, channels;          /* x: (N, H, W, C) */
 	int out_height, out_width, out_channels; /* y: (N, OH, OW, K) */
 	int kernel_h, kernel_w, stride, pad, dilation, groups;
-	const float *weight;   /* (K, C / groups, R, S) */
-	const float *bias;     /* (K) or NULL */
-	const float *residual; /* as y, or NULL */
+	const float *weight;  /* (K, C / groups, R, S) */
+	const float *bias;    /* (K) or NULL */
+	const void *residual; /* as y, or NULL */
 	enum frcnn_gemm_act act;
+	enum frcnn_storage x_as, y_as, residual_as; /* float32 but for convolutions packed in bfloat16 and Winograd's */
 };
+/* All in float32. */
 void frcnn_conv_reference(const struct frcnn_conv *conv, const float *x, float *y);
 float frcnn_act_reference(float x, enum frcnn_gemm_act act);
 

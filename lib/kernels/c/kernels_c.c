@@ -7,25 +7,28 @@
 #define MR 4
 #define NR 8
 
-/* C (4, 8) += A (4, depth) x B (depth, 8). */
 static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 {
-	float acc[MR][NR];
+	const float *a = t->a, *b = t->b, *residual = t->residual;
+	float acc[MR][NR], *y = t->y;
 
 	for (size_t i = 0; i < MR; i++)
 		for (size_t j = 0; j < NR; j++)
-			acc[i][j] = t->bias ? t->bias[j] : t->c[i * t->ldc + j];
+			acc[i][j] = t->bias ? t->bias[j] : t->sums[i * t->lds + j];
 	for (size_t p = 0; p < t->depth; p++)
 		for (size_t i = 0; i < MR; i++)
 			for (size_t j = 0; j < NR; j++)
-				acc[i][j] += t->a[i * FRCNN_GEMM_LDA + p] * t->b[p * NR + j];
-	for (size_t i = 0; i < MR; i++) {
-		if (t->residual)
-			for (size_t j = 0; j < NR; j++)
-				acc[i][j] += t->residual[i * t->ldr + j];
+				acc[i][j] += a[i * t->lda + p] * b[p * NR + j];
+	if (!y) {
+		for (size_t i = 0; i < MR; i++)
+			memcpy(t->sums + i * t->lds, acc[i], sizeof acc[i]);
+		return;
+	}
+	for (size_t i = 0; i < t->rows; i++) {
+		for (size_t j = 0; residual && j < t->columns; j++)
+			acc[i][j] += residual[i * t->ldr + j];
 		activate_c(acc[i], NR, t->act);
-		for (size_t j = 0; j < NR; j++)
-			t->c[i * t->ldc + j] = acc[i][j];
+		memcpy(y + i * t->ldy, acc[i], t->columns * sizeof *y);
 	}
 }
 

@@ -46,6 +46,7 @@ static double window(const struct frcnn_conv *v, const float *x, const float *w,
 void frcnn_conv_reference(const struct frcnn_conv *v, const float *x, float *y)
 {
 	int depth = v->channels / v->groups, filters = v->out_channels / v->groups;
+	const float *residual = v->residual;
 	size_t image = (size_t)v->height * (size_t)v->width * (size_t)v->channels, at = 0;
 	size_t filter = (size_t)depth * (size_t)v->kernel_h * (size_t)v->kernel_w;
 
@@ -58,8 +59,8 @@ void frcnn_conv_reference(const struct frcnn_conv *v, const float *x, float *y)
 
 					if (v->bias)
 						sum += v->bias[k];
-					if (v->residual)
-						sum += v->residual[at];
+					if (residual)
+						sum += residual[at];
 					y[at] = frcnn_act_reference((float)sum, v->act);
 				}
 			}
