@@ -1,5 +1,7 @@
-/* The cpu backend: packed weights, a few plans, one arena, and the loop over nodes. */
+/* The cpu backend: packed weights that contexts share; in each a few plans, one arena, and the loop over nodes. */
 #include "cpu/cpu.h"
+
+#include <stdatomic.h>
 
 #define MAX_PLANS 8
 
@@ -12,13 +14,22 @@ struct plan {
 	uint64_t used;         /* for dropping the least recently used */
 };
 
-struct network {
-	struct frcnn_graph *graph;
+/* What all contexts of one network read, and nobody writes once the weights are packed. */
+struct shared {
 	const struct frcnn_kernels *kernels;
-	bool bf16;      /* all but 3 x 3 and the stem in bfloat16 */
-	bool reference; /* every node by the plain C reference, on the caller's thread */
-	struct frcnn_pool *pool;
+	bool bf16;                   /* all but 3 x 3 and the stem in bfloat16 */
+	bool reference;              /* every node by the plain C reference, on the caller's thread */
 	struct frcnn_packed *packed; /* one a params entry */
+	size_t nparams;
+	size_t scratch_floats; /* that a worker of any context needs */
+	atomic_int contexts;   /* the last one frees this */
+};
+
+/* A context: all that a run writes. One caller at a time; contexts of one network may run at once. */
+struct network {
+	struct shared *shared;
+	struct frcnn_graph graph; /* nodes are its own, for their shapes; params are the prepared graph's */
+	struct frcnn_pool *pool;
 	struct frcnn_worker_memory scratch;
 	float *arena;
 	size_t arena_floats;
@@ -36,8 +47,8 @@ _Static_assert((int)FRCNN_LINEAR == (int)FRCNN_GEMM_NONE && (int)FRCNN_RELU == (
 
 static struct frcnn_conv geometry(const struct network *net, const struct plan *plan, int i)
 {
-	const struct frcnn_node *node = &net->graph->nodes[i];
-	const struct frcnn_node *x = &net->graph->nodes[node->input[0]];
+	const struct frcnn_node *node = &net->graph.nodes[i];
+	const struct frcnn_node *x = &net->graph.nodes[node->input[0]];
 
 	return (struct frcnn_conv){
 	    .n = net->n,
@@ -53,8 +64,8 @@ static struct frcnn_conv geometry(const struct network *net, const struct plan *
 	    .pad = node->pad,
 	    .dilation = node->dilation,
 	    .groups = node->groups,
-	    .weight = net->graph->params[node->params].weight,
-	    .bias = net->graph->params[node->params].bias,
+	    .weight = net->graph.params[node->params].weight,
+	    .bias = net->graph.params[node->params].bias,
 	    .act = (enum frcnn_gemm_act)node->act,
 	};
 }
@@ -63,10 +74,23 @@ static struct frcnn_conv geometry(const struct network *net, const struct plan *
 static bool has_kernel(const struct network *net, const struct frcnn_node *node)
 {
 	bool depthwise = node->groups > 1 && node->groups == node->channels &&
-			 node->groups == net->graph->nodes[node->input[0]].channels && node->dilation == 1 &&
+			 node->groups == net->graph.nodes[node->input[0]].channels && node->dilation == 1 &&
 			 node->residual < 0;
 
-	return !net->reference && (node->groups == 1 || depthwise);
+	return !net->shared->reference && (node->groups == 1 || depthwise);
+}
+
+static void drop_shared(struct shared *shared)
+{
+	if (!shared || atomic_fetch_sub(&shared->contexts, 1) > 1)
+		return;
+	for (size_t i = 0; shared->packed && i < shared->nparams; i++) {
+		free(shared->packed[i].weight);
+		free(shared->packed[i].bias);
+		free(shared->packed[i].bf16);
+	}
+	free(shared->packed);
+	free(shared);
 }
 
 static void cpu_release(void *network)
@@ -75,12 +99,7 @@ static void cpu_release(void *network)
 
 	if (!net)
 		return;
-	for (size_t i = 0; net->packed && i < net->graph->nparams; i++) {
-		free(net->packed[i].weight);
-		free(net->packed[i].bias);
-		free(net->packed[i].bf16);
-	}
-	free(net->packed);
+	drop_shared(net->shared);
 	for (int i = 0; net->scratch.block && i < net->scratch.workers; i++)
 		free(net->scratch.block[i]);
 	free(net->scratch.block);
@@ -89,6 +108,7 @@ static void cpu_release(void *network)
 		free(net->plans[i].widths);
 		free(net->plans[i].offset);
 	}
+	free(net->graph.nodes);
 	free(net->arena);
 	free(net);
 }
@@ -101,27 +121,29 @@ static pack packer(const struct network *net, const struct frcnn_conv *conv)
 {
 	if (frcnn_winograd_fits(conv))
 		return frcnn_winograd_pack;
-	return net->bf16 && conv->groups == 1 && conv->channels > 3 ? frcnn_conv_pack_bf16 : frcnn_conv_pack;
+	return net->shared->bf16 && conv->groups == 1 && conv->channels > 3 ? frcnn_conv_pack_bf16 : frcnn_conv_pack;
 }
 
 static int pack_weights(struct network *net, struct frcnn_error *err)
 {
-	for (size_t i = 0; i < net->graph->count; i++) {
-		struct frcnn_node *node = &net->graph->nodes[i];
+	for (size_t i = 0; i < net->graph.count; i++) {
+		struct frcnn_node *node = &net->graph.nodes[i];
 		struct frcnn_conv conv;
 		struct frcnn_params *p;
 		int status;
 
-		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, node) || net->packed[node->params].bias)
+		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, node) ||
+		    net->shared->packed[node->params].bias)
 			continue;
 		conv = geometry(net, NULL, (int)i);
-		p = &net->graph->params[node->params];
-		status = packer(net, &conv)(net->kernels, &conv, net->pool, &net->packed[node->params], err);
+		p = &net->graph.params[node->params];
+		status =
+		    packer(net, &conv)(net->shared->kernels, &conv, net->pool, &net->shared->packed[node->params], err);
 		if (status)
 			return status;
-		if (net->packed[node->params].winograd &&
-		    frcnn_winograd_scratch(net->kernels, &conv) > net->scratch.floats)
-			net->scratch.floats = frcnn_winograd_scratch(net->kernels, &conv);
+		if (net->shared->packed[node->params].winograd &&
+		    frcnn_winograd_scratch(net->shared->kernels, &conv) > net->shared->scratch_floats)
+			net->shared->scratch_floats = frcnn_winograd_scratch(net->shared->kernels, &conv);
 		free(p->weight);
 		free(p->bias);
 		p->weight = p->bias = NULL;
@@ -129,51 +151,92 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 	return 0;
 }
 
+/* A context with nothing but its own nodes; takes shared over, also when it fails. */
+static int new_context(struct shared *shared, const struct frcnn_graph *graph, struct frcnn_pool *pool,
+		       struct network **out, struct frcnn_error *err)
+{
+	struct network *net = frcnn_calloc(1, sizeof *net);
+
+	*out = NULL;
+	if (!net) {
+		drop_shared(shared);
+		return frcnn_fail_nomem(err);
+	}
+	net->shared = shared;
+	net->pool = pool;
+	net->graph = *graph;
+	net->graph.nodes = frcnn_calloc(graph->count, sizeof *graph->nodes);
+	if (!net->graph.nodes) {
+		cpu_release(net);
+		return frcnn_fail_nomem(err);
+	}
+	memcpy(net->graph.nodes, graph->nodes, graph->count * sizeof *graph->nodes);
+	*out = net;
+	return 0;
+}
+
+/* What each worker of the pool computes in; after packing, which tells how much that is. */
+static int give_scratch(struct network *net, struct frcnn_error *err)
+{
+	net->scratch.workers = frcnn_pool_threads(net->pool);
+	net->scratch.floats = net->shared->scratch_floats;
+	net->scratch.block = frcnn_calloc((size_t)net->scratch.workers, sizeof *net->scratch.block);
+	if (!net->scratch.block)
+		return frcnn_fail_nomem(err);
+	for (int i = 0; i < net->scratch.workers; i++) {
+		net->scratch.block[i] = frcnn_alloc_aligned(net->scratch.floats, sizeof(float));
+		if (!net->scratch.block[i])
+			return frcnn_fail_nomem(err);
+		/* Rows of a tile that nothing is gathered into are computed with, though not looked at. */
+		memset(net->scratch.block[i], 0, net->scratch.floats * sizeof(float));
+	}
+	return 0;
+}
+
+/* Kernels and precision, as far as this machine has them. */
+static int choose_kernels(struct shared *shared, const char *cpu, enum frcnn_precision precision,
+			  struct frcnn_error *err)
+{
+	shared->reference = cpu && !strcmp(cpu, "reference");
+	shared->kernels = frcnn_kernels_get(shared->reference ? "c" : cpu);
+	if (!shared->kernels)
+		return frcnn_fail(err, FRCNN_EINVAL,
+				  "kernel set \"%s\" is unknown or not for this machine, which has: %s", cpu,
+				  frcnn_cpu_available());
+	shared->bf16 = precision == FRCNN_PRECISION_BF16;
+	if (shared->bf16 && (shared->reference || !frcnn_kernels_bf16_get(shared->kernels)))
+		return frcnn_fail(err, FRCNN_EUNSUPPORTED,
+				  "kernel set \"%s\" has no bfloat16 arithmetic on this machine",
+				  shared->reference ? "reference" : shared->kernels->name);
+	shared->scratch_floats = frcnn_conv_scratch(shared->kernels);
+	return 0;
+}
+
 static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, enum frcnn_precision precision,
 		       struct frcnn_pool *pool, void **network, struct frcnn_error *err)
 {
-	struct network *net = frcnn_calloc(1, sizeof *net);
-	int status = 0;
+	struct shared *shared = frcnn_calloc(1, sizeof *shared);
+	struct network *net;
+	int status;
 
-	if (!net)
+	if (!shared)
 		return frcnn_fail_nomem(err);
-	net->graph = graph;
-	net->reference = cpu && !strcmp(cpu, "reference");
-	net->kernels = frcnn_kernels_get(net->reference ? "c" : cpu);
-	net->pool = pool;
-	net->scratch.workers = frcnn_pool_threads(pool);
-	if (!net->kernels) {
-		status =
-		    frcnn_fail(err, FRCNN_EINVAL, "kernel set \"%s\" is unknown or not for this machine, which has: %s",
-			       cpu, frcnn_cpu_available());
+	atomic_init(&shared->contexts, 1);
+	status = new_context(shared, graph, pool, &net, err);
+	if (status)
+		return status;
+	status = choose_kernels(shared, cpu, precision, err);
+	if (status)
 		goto out;
-	}
-	net->bf16 = precision == FRCNN_PRECISION_BF16;
-	if (net->bf16 && (net->reference || !frcnn_kernels_bf16_get(net->kernels))) {
-		status =
-		    frcnn_fail(err, FRCNN_EUNSUPPORTED, "kernel set \"%s\" has no bfloat16 arithmetic on this machine",
-			       net->reference ? "reference" : net->kernels->name);
-		goto out;
-	}
-	net->scratch.floats = frcnn_conv_scratch(net->kernels);
-	net->packed = frcnn_calloc(graph->nparams, sizeof *net->packed);
-	net->scratch.block = frcnn_calloc((size_t)net->scratch.workers, sizeof *net->scratch.block);
-	if (!net->packed || !net->scratch.block) {
+	shared->nparams = graph->nparams;
+	shared->packed = frcnn_calloc(graph->nparams, sizeof *shared->packed);
+	if (!shared->packed) {
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
 	status = pack_weights(net, err);
-	if (status)
-		goto out;
-	for (int i = 0; i < net->scratch.workers; i++) {
-		net->scratch.block[i] = frcnn_alloc_aligned(net->scratch.floats, sizeof(float));
-		if (!net->scratch.block[i]) {
-			status = frcnn_fail_nomem(err);
-			goto out;
-		}
-		/* Rows of a tile that nothing is gathered into are computed with, though not looked at. */
-		memset(net->scratch.block[i], 0, net->scratch.floats * sizeof(float));
-	}
+	if (!status)
+		status = give_scratch(net, err);
 out:
 	if (status) {
 		cpu_release(net);
@@ -183,11 +246,29 @@ out:
 	return 0;
 }
 
+static int cpu_share(void *network, struct frcnn_pool *pool, void **other, struct frcnn_error *err)
+{
+	struct network *from = network, *net;
+	int status;
+
+	atomic_fetch_add(&from->shared->contexts, 1);
+	status = new_context(from->shared, &from->graph, pool, &net, err);
+	if (status)
+		return status;
+	status = give_scratch(net, err);
+	if (status) {
+		cpu_release(net);
+		return status;
+	}
+	*other = net;
+	return 0;
+}
+
 /* ---- plans -------------------------------------------------------------------- */
 
 static int lay_out(struct network *net, struct plan *plan, struct frcnn_error *err)
 {
-	const struct frcnn_graph *g = net->graph;
+	const struct frcnn_graph *g = &net->graph;
 	struct frcnn_lifetime *blocks = frcnn_calloc(g->count, sizeof *blocks);
 	int status = 0;
 
@@ -247,9 +328,9 @@ static int cpu_plan(void *network, int n, int height, int width, struct frcnn_er
 	if (plan->n != n || plan->height != height || plan->width != width) {
 		plan->n = 0;
 		if (!plan->offset) {
-			plan->heights = frcnn_calloc(net->graph->count, sizeof *plan->heights);
-			plan->widths = frcnn_calloc(net->graph->count, sizeof *plan->widths);
-			plan->offset = frcnn_calloc(net->graph->count, sizeof *plan->offset);
+			plan->heights = frcnn_calloc(net->graph.count, sizeof *plan->heights);
+			plan->widths = frcnn_calloc(net->graph.count, sizeof *plan->widths);
+			plan->offset = frcnn_calloc(net->graph.count, sizeof *plan->offset);
 			if (!plan->heights || !plan->widths || !plan->offset) {
 				free(plan->heights);
 				free(plan->widths);
@@ -258,7 +339,7 @@ static int cpu_plan(void *network, int n, int height, int width, struct frcnn_er
 				return frcnn_fail_nomem(err);
 			}
 		}
-		status = frcnn_graph_shape(net->graph, height, width, err);
+		status = frcnn_graph_shape(&net->graph, height, width, err);
 		if (status)
 			return status;
 		plan->n = n;
@@ -295,12 +376,12 @@ static float *cpu_input(void *network)
 
 static struct frcnn_map map_of(const struct network *net, int i)
 {
-	return (struct frcnn_map){net->n, net->plan->heights[i], net->plan->widths[i], net->graph->nodes[i].channels};
+	return (struct frcnn_map){net->n, net->plan->heights[i], net->plan->widths[i], net->graph.nodes[i].channels};
 }
 
 static void run_node(struct network *net, int i)
 {
-	const struct frcnn_node *node = &net->graph->nodes[i];
+	const struct frcnn_node *node = &net->graph.nodes[i];
 	const struct plan *plan = net->plan;
 	struct frcnn_map out = map_of(net, i), in = map_of(net, node->input[0]);
 	float *y = net->arena + plan->offset[i];
@@ -317,28 +398,31 @@ static void run_node(struct network *net, int i)
 		if (!has_kernel(net, node))
 			frcnn_conv_reference(&conv, x, y);
 		else if (node->groups > 1)
-			frcnn_depthwise_run(net->kernels, &conv, &net->packed[node->params], net->pool, x, y);
+			frcnn_depthwise_run(net->shared->kernels, &conv, &net->shared->packed[node->params], net->pool,
+					    x, y);
 		else
-			(net->packed[node->params].winograd ? frcnn_winograd_run : frcnn_conv_run)(
-			    net->kernels, &conv, &net->packed[node->params], net->pool, &net->scratch, x, y);
+			(net->shared->packed[node->params].winograd ? frcnn_winograd_run : frcnn_conv_run)(
+			    net->shared->kernels, &conv, &net->shared->packed[node->params], net->pool, &net->scratch,
+			    x, y);
 		break;
 	case FRCNN_OP_BATCH_NORM:
 		/* Only in a graph that was not folded: y = x * weight + bias. */
 		for (size_t p = 0, k = 0; p < floats; p++, k = k + 1 == (size_t)out.channels ? 0 : k + 1)
-			y[p] = x[p] * net->graph->params[node->params].weight[k] +
-			       net->graph->params[node->params].bias[k];
+			y[p] =
+			    x[p] * net->graph.params[node->params].weight[k] + net->graph.params[node->params].bias[k];
 		break;
 	case FRCNN_OP_ACTIVATION:
-		frcnn_add_run(net->kernels, floats, (enum frcnn_gemm_act)node->act, net->pool, x, NULL, y);
+		frcnn_add_run(net->shared->kernels, floats, (enum frcnn_gemm_act)node->act, net->pool, x, NULL, y);
 		break;
 	case FRCNN_OP_ADD:
-		frcnn_add_run(net->kernels, floats, FRCNN_GEMM_NONE, net->pool, x, z, y);
+		frcnn_add_run(net->shared->kernels, floats, FRCNN_GEMM_NONE, net->pool, x, z, y);
 		break;
 	case FRCNN_OP_MUL:
-		frcnn_scale_run(net->kernels, in, net->pool, x, z, y);
+		frcnn_scale_run(net->shared->kernels, in, net->pool, x, z, y);
 		break;
 	case FRCNN_OP_MAX_POOL:
-		frcnn_max_pool_run(net->kernels, in, out, node->kernel_h, node->stride, node->pad, net->pool, x, y);
+		frcnn_max_pool_run(net->shared->kernels, in, out, node->kernel_h, node->stride, node->pad, net->pool, x,
+				   y);
 		break;
 	case FRCNN_OP_GLOBAL_MEAN:
 		frcnn_global_mean_run(in, net->pool, x, y);
@@ -358,8 +442,8 @@ static int cpu_run(void *network, int n, struct frcnn_error *err)
 	if (!net->plan || n < 0 || n > net->plan->n)
 		return frcnn_fail(err, FRCNN_EINVAL, "a run of %d inputs has no plan", n);
 	net->n = n;
-	for (int i = 1; i < (int)net->graph->count && n > 0; i++)
-		if (!net->graph->nodes[i].dead)
+	for (int i = 1; i < (int)net->graph.count && n > 0; i++)
+		if (!net->graph.nodes[i].dead)
 			run_node(net, i);
 	return 0;
 }
@@ -367,22 +451,23 @@ static int cpu_run(void *network, int n, struct frcnn_error *err)
 static struct frcnn_feature_map cpu_output(void *network, int i)
 {
 	struct network *net = network;
-	int node = net->graph->outputs[i];
+	int node = net->graph.outputs[i];
 
 	return (struct frcnn_feature_map){net->arena + net->plan->offset[node], net->plan->heights[node],
-					  net->plan->widths[node], net->graph->nodes[node].channels};
+					  net->plan->widths[node], net->graph.nodes[node].channels};
 }
 
 static const char *cpu_kernels(void *network)
 {
 	struct network *net = network;
 
-	return net->reference ? "reference" : net->kernels->name;
+	return net->shared->reference ? "reference" : net->shared->kernels->name;
 }
 
 const struct frcnn_backend frcnn_backend_cpu = {
     .name = "cpu",
     .prepare = cpu_prepare,
+    .share = cpu_share,
     .release = cpu_release,
     .plan = cpu_plan,
     .input = cpu_input,

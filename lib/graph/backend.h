@@ -17,11 +17,15 @@ struct frcnn_feature_map {
 
 struct frcnn_backend {
 	const char *name;
-	/* Takes the graph's weights over (they may be freed as they are packed); the graph's nodes must stay. cpu: a
-	 * kernel set's name, NULL the best. A precision that the machine has no arithmetic for is FRCNN_EUNSUPPORTED.
-	 * pool is borrowed until release, NULL runs on the caller. */
+	/* Takes the graph's weights over (they may be freed as they are packed); the graph's params must stay until the
+	 * last context is released. cpu: a kernel set's name, NULL the best. A precision that the machine has no
+	 * arithmetic for is FRCNN_EUNSUPPORTED. pool is borrowed until release, NULL runs on the caller. */
 	int (*prepare)(struct frcnn_graph *graph, const char *cpu, enum frcnn_precision precision,
 		       struct frcnn_pool *pool, void **network, struct frcnn_error *err);
+	/* Another context over the same weights: plans, memory and pool (borrowed likewise) are its own. A context is
+	 * used by one caller at a time, different ones at the same time; they are released in any order. This call
+	 * itself may run beside runs of other contexts, not beside one of network. */
+	int (*share)(void *network, struct frcnn_pool *pool, void **other, struct frcnn_error *err);
 	void (*release)(void *network);
 	/* Lays out an input of (n, height, width), n the most that run will be given; kept for the last few sizes. */
 	int (*plan)(void *network, int n, int height, int width, struct frcnn_error *err);
