@@ -13,6 +13,7 @@
  *   - Nothing here prints, exits, reads the environment or keeps globals.
  *   - A model is immutable once open and may be shared by threads. A detector
  *     belongs to one caller at a time; it uses as many threads as it was made with.
+ *     Several pictures at once: one detector each, made by frcnn_detector_share.
  *   - Same model, image, options and CPU kernels give the same bytes, whatever
  *     the number of threads. Not promised: the same bytes across kernel sets.
  */
@@ -222,6 +223,14 @@ FRCNN_API void frcnn_detector_options_init(struct frcnn_detector_options *option
 FRCNN_API int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detector_options *options,
 				 struct frcnn_detector **out, struct frcnn_error *err);
 FRCNN_API void frcnn_detector_free(struct frcnn_detector *detector);
+/* Another detector with the same options over the same weights, which are in memory once; threads (0: all usable
+ * cores), activations and results are its own. Each may be used by another thread at the same time, but detector itself
+ * not during this call. They are freed in any order. */
+FRCNN_API int frcnn_detector_share(struct frcnn_detector *detector, int threads, struct frcnn_detector **out,
+				   struct frcnn_error *err);
+/* Bytes of activations that a picture of the largest size needs: about what the detector takes beside the weights, and
+ * what each one that shares them adds. Takes no such memory. */
+FRCNN_API int frcnn_detector_memory(struct frcnn_detector *detector, size_t *bytes, struct frcnn_error *err);
 /* The kernel set in force, e.g. "avx512". */
 FRCNN_API const char *frcnn_detector_cpu(const struct frcnn_detector *detector);
 

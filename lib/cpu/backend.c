@@ -175,7 +175,7 @@ static int new_context(struct shared *shared, const struct frcnn_graph *graph, s
 	return 0;
 }
 
-/* What each worker of the pool computes in; after packing, which tells how much that is. */
+/* What each worker of the pool computes in, made with the first plan: a context that never runs takes none. */
 static int give_scratch(struct network *net, struct frcnn_error *err)
 {
 	net->scratch.workers = frcnn_pool_threads(net->pool);
@@ -255,11 +255,6 @@ static int cpu_share(void *network, struct frcnn_pool *pool, void **other, struc
 	status = new_context(from->shared, &from->graph, pool, &net, err);
 	if (status)
 		return status;
-	status = give_scratch(net, err);
-	if (status) {
-		cpu_release(net);
-		return status;
-	}
 	*other = net;
 	return 0;
 }

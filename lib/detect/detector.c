@@ -7,19 +7,26 @@
 #include "graph/backend.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 #define HEAD_ROIS 1000 /* RoIs that the head graph is given at a time, at the most */
+
+/* What detectors over one set of weights have in common: read by all, written by none. */
+struct common {
+	struct frcnn_graphs graphs;
+	uint8_t *keep_label;
+	atomic_int detectors; /* the last one frees this */
+};
 
 struct frcnn_detector {
 	const struct frcnn_model *model;
 	const struct frcnn_backend *backend;
+	struct common *common;
 	struct frcnn_pool *pool;
-	struct frcnn_graphs graphs;
-	void *features, *head; /* the backend's networks */
+	void *features, *head; /* contexts of the backend's networks */
 	struct frcnn_detect_params params;
 	struct frcnn_workspace workspace; /* of one view */
 	struct frcnn_workspace merging;   /* of the slices of one image */
-	uint8_t *keep_label;
 	float *outputs; /* of the head graph, (RoIs, 5 * nlabels), when there are more than it takes at a time */
 	size_t outputs_capacity;
 	int slice_width, slice_height, slice_overlap;
@@ -81,11 +88,11 @@ static int take_options(struct frcnn_detector *d, const struct frcnn_detector_op
 		return frcnn_fail(err, FRCNN_EINVAL, "a sigma of %g is not above 0", p->nms_sigma);
 	p->roi_pool = o->roi_pool;
 	if (o->keep_label) {
-		d->keep_label = frcnn_calloc((size_t)p->nlabels, 1);
-		if (!d->keep_label)
+		d->common->keep_label = frcnn_calloc((size_t)p->nlabels, 1);
+		if (!d->common->keep_label)
 			return frcnn_fail_nomem(err);
-		memcpy(d->keep_label, o->keep_label, (size_t)p->nlabels);
-		p->keep_label = d->keep_label;
+		memcpy(d->common->keep_label, o->keep_label, (size_t)p->nlabels);
+		p->keep_label = d->common->keep_label;
 	}
 	if (o->slice_width || o->slice_height) {
 		struct frcnn_slices slices;
@@ -119,22 +126,67 @@ int frcnn_detector_new(const struct frcnn_model *model, const struct frcnn_detec
 		return frcnn_fail_nomem(err);
 	d->model = model;
 	d->backend = &frcnn_backend_cpu;
+	d->common = frcnn_calloc(1, sizeof *d->common);
+	if (!d->common) {
+		free(d);
+		return frcnn_fail_nomem(err);
+	}
+	atomic_init(&d->common->detectors, 1);
 	status = take_options(d, options, err);
 	if (!status)
 		status = frcnn_pool_new(options->threads > 0 ? options->threads : frcnn_usable_cores(), &d->pool, err);
 	if (!status)
-		status = frcnn_graphs_build(model, true, &d->graphs, err);
+		status = frcnn_graphs_build(model, true, &d->common->graphs, err);
 	if (!status)
-		status = d->backend->prepare(&d->graphs.features, options->cpu, options->precision, d->pool,
+		status = d->backend->prepare(&d->common->graphs.features, options->cpu, options->precision, d->pool,
 					     &d->features, err);
 	if (!status)
-		status = d->backend->prepare(&d->graphs.head, options->cpu, options->precision, d->pool, &d->head, err);
+		status = d->backend->prepare(&d->common->graphs.head, options->cpu, options->precision, d->pool,
+					     &d->head, err);
 	if (status) {
 		frcnn_detector_free(d);
 		return status;
 	}
 	*out = d;
 	return 0;
+}
+
+int frcnn_detector_share(struct frcnn_detector *from, int threads, struct frcnn_detector **out, struct frcnn_error *err)
+{
+	struct frcnn_detector *d = frcnn_calloc(1, sizeof *d);
+	int status;
+
+	*out = NULL;
+	if (!d)
+		return frcnn_fail_nomem(err);
+	d->model = from->model;
+	d->backend = from->backend;
+	d->common = from->common;
+	atomic_fetch_add(&d->common->detectors, 1);
+	d->params = from->params;
+	d->slice_width = from->slice_width;
+	d->slice_height = from->slice_height;
+	d->slice_overlap = from->slice_overlap;
+	status = frcnn_pool_new(threads > 0 ? threads : frcnn_usable_cores(), &d->pool, err);
+	if (!status)
+		status = d->backend->share(from->features, d->pool, &d->features, err);
+	if (!status)
+		status = d->backend->share(from->head, d->pool, &d->head, err);
+	if (status) {
+		frcnn_detector_free(d);
+		return status;
+	}
+	*out = d;
+	return 0;
+}
+
+static void drop_common(struct common *common)
+{
+	if (atomic_fetch_sub(&common->detectors, 1) > 1)
+		return;
+	frcnn_graphs_free(&common->graphs);
+	free(common->keep_label);
+	free(common);
 }
 
 void frcnn_detector_free(struct frcnn_detector *d)
@@ -145,11 +197,10 @@ void frcnn_detector_free(struct frcnn_detector *d)
 		d->backend->release(d->features);
 	if (d->head)
 		d->backend->release(d->head);
-	frcnn_graphs_free(&d->graphs);
+	drop_common(d->common);
 	frcnn_workspace_free(&d->workspace);
 	frcnn_workspace_free(&d->merging);
 	frcnn_pool_free(d->pool);
-	free(d->keep_label);
 	free(d->outputs);
 	free(d);
 }
@@ -157,6 +208,34 @@ void frcnn_detector_free(struct frcnn_detector *d)
 const char *frcnn_detector_cpu(const struct frcnn_detector *d)
 {
 	return d->backend->kernels(d->features);
+}
+
+/* RoIs that the head graph is planned for. */
+static size_t head_rois(const struct frcnn_detector *d)
+{
+	return d->params.rpn_post < HEAD_ROIS ? (size_t)d->params.rpn_post : HEAD_ROIS;
+}
+
+int frcnn_detector_memory(struct frcnn_detector *d, size_t *bytes, struct frcnn_error *err)
+{
+	const struct frcnn_detect_params *p = &d->params;
+	int width = p->max_size, height = p->min_size < p->max_size ? p->min_size : p->max_size;
+	int rois = d->common->graphs.roi_size;
+	struct frcnn_transform_size size;
+	size_t features = 0, head = 0;
+	int status;
+
+	if (d->slice_width) {
+		width = d->slice_width;
+		height = d->slice_height;
+	}
+	status = frcnn_transform_size(width, height, p->min_size, p->max_size, &size, err);
+	if (!status)
+		status = d->backend->memory(d->features, 1, size.padded_height, size.padded_width, &features, err);
+	if (!status)
+		status = d->backend->memory(d->head, (int)head_rois(d), rois, rois, &head, err);
+	*bytes = features + head;
+	return status;
 }
 
 void frcnn_detections_free(struct frcnn_detections *detections)
@@ -205,7 +284,7 @@ static int run_proposals(struct frcnn_detector *d, const struct frcnn_transform_
 	int status;
 
 	for (int i = 0; i < d->params.nlevels; i++) {
-		struct frcnn_feature_map map = d->backend->output(d->features, d->graphs.nfeatures + i);
+		struct frcnn_feature_map map = d->backend->output(d->features, d->common->graphs.nfeatures + i);
 
 		levels[i] = (struct frcnn_rpn_level){
 		    .logits = map.data,
@@ -227,7 +306,7 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 {
 	struct frcnn_feature features[FRCNN_MAX_LEVELS];
 	size_t width = 5 * (size_t)d->params.nlabels;
-	size_t most = d->params.rpn_post < HEAD_ROIS ? (size_t)d->params.rpn_post : HEAD_ROIS;
+	size_t most = head_rois(d);
 	struct frcnn_feature_map map = {0};
 	void *outputs = d->outputs;
 	int status = 0;
@@ -235,7 +314,7 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 	if (count > most && frcnn_grow(&outputs, &d->outputs_capacity, count * width, sizeof *d->outputs))
 		return frcnn_fail_nomem(err);
 	d->outputs = outputs;
-	for (int i = 0; i < d->graphs.nfeatures; i++) {
+	for (int i = 0; i < d->common->graphs.nfeatures; i++) {
 		map = d->backend->output(d->features, i);
 		features[i] = (struct frcnn_feature){map.data, map.height, map.width, d->params.roi_scales[i]};
 	}
@@ -244,11 +323,12 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 		size_t n = count - at < most ? count - at : most;
 		double since = frcnn_seconds();
 
-		status = d->backend->plan(d->head, (int)most, d->graphs.roi_size, d->graphs.roi_size, err);
+		status =
+		    d->backend->plan(d->head, (int)most, d->common->graphs.roi_size, d->common->graphs.roi_size, err);
 		if (!status)
 			status = (d->params.roi_pool ? frcnn_roi_pool : frcnn_roi_align)(
-			    d->pool, features, d->graphs.nfeatures, map.channels, boxes + at * 4, n, &d->workspace,
-			    d->backend->input(d->head), err);
+			    d->pool, features, d->common->graphs.nfeatures, map.channels, boxes + at * 4, n,
+			    &d->workspace, d->backend->input(d->head), err);
 		lap(out, FRCNN_STAGE_ROI, &since);
 		if (!status)
 			status = d->backend->run(d->head, (int)n, err);

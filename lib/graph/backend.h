@@ -29,6 +29,8 @@ struct frcnn_backend {
 	void (*release)(void *network);
 	/* Lays out an input of (n, height, width), n the most that run will be given; kept for the last few sizes. */
 	int (*plan)(void *network, int n, int height, int width, struct frcnn_error *err);
+	/* Bytes that the plan of such an input computes in; makes no plan and takes no such memory. */
+	int (*memory)(void *network, int n, int height, int width, size_t *bytes, struct frcnn_error *err);
 	/* Where the input of the current plan is written: (n, height, width, channels). */
 	float *(*input)(void *network);
 	/* Runs the current plan on the first n images of the input. */
