@@ -80,6 +80,14 @@ static bool has_kernel(const struct network *net, const struct frcnn_node *node)
 	return !net->shared->reference && (node->groups == 1 || depthwise);
 }
 
+static void free_plan(struct plan *plan)
+{
+	free(plan->heights);
+	free(plan->widths);
+	free(plan->offset);
+	memset(plan, 0, sizeof *plan);
+}
+
 static void drop_shared(struct shared *shared)
 {
 	if (!shared || atomic_fetch_sub(&shared->contexts, 1) > 1)
@@ -103,11 +111,8 @@ static void cpu_release(void *network)
 	for (int i = 0; net->scratch.block && i < net->scratch.workers; i++)
 		free(net->scratch.block[i]);
 	free(net->scratch.block);
-	for (int i = 0; i < MAX_PLANS; i++) {
-		free(net->plans[i].heights);
-		free(net->plans[i].widths);
-		free(net->plans[i].offset);
-	}
+	for (int i = 0; i < MAX_PLANS; i++)
+		free_plan(&net->plans[i]);
 	free(net->graph.nodes);
 	free(net->arena);
 	free(net);
@@ -180,10 +185,13 @@ static int give_scratch(struct network *net, struct frcnn_error *err)
 {
 	net->scratch.workers = frcnn_pool_threads(net->pool);
 	net->scratch.floats = net->shared->scratch_floats;
-	net->scratch.block = frcnn_calloc((size_t)net->scratch.workers, sizeof *net->scratch.block);
+	if (!net->scratch.block)
+		net->scratch.block = frcnn_calloc((size_t)net->scratch.workers, sizeof *net->scratch.block);
 	if (!net->scratch.block)
 		return frcnn_fail_nomem(err);
 	for (int i = 0; i < net->scratch.workers; i++) {
+		if (net->scratch.block[i])
+			continue;
 		net->scratch.block[i] = frcnn_alloc_aligned(net->scratch.floats, sizeof(float));
 		if (!net->scratch.block[i])
 			return frcnn_fail_nomem(err);
@@ -235,8 +243,6 @@ static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, enum frcnn_pr
 		goto out;
 	}
 	status = pack_weights(net, err);
-	if (!status)
-		status = give_scratch(net, err);
 out:
 	if (status) {
 		cpu_release(net);
@@ -302,12 +308,45 @@ out:
 	return status;
 }
 
+/* Room for one entry a node. */
+static int make_plan(const struct network *net, struct plan *plan, struct frcnn_error *err)
+{
+	plan->heights = frcnn_calloc(net->graph.count, sizeof *plan->heights);
+	plan->widths = frcnn_calloc(net->graph.count, sizeof *plan->widths);
+	plan->offset = frcnn_calloc(net->graph.count, sizeof *plan->offset);
+	if (plan->heights && plan->widths && plan->offset)
+		return 0;
+	free_plan(plan);
+	return frcnn_fail_nomem(err);
+}
+
+static int cpu_memory(void *network, int n, int height, int width, size_t *bytes, struct frcnn_error *err)
+{
+	struct network *net = network;
+	struct plan plan = {0};
+	int status = make_plan(net, &plan, err);
+
+	*bytes = 0;
+	if (status)
+		return status;
+	plan.n = n;
+	status = frcnn_graph_shape(&net->graph, height, width, err);
+	if (!status)
+		status = lay_out(net, &plan, err);
+	if (!status)
+		*bytes = plan.arena * sizeof(float);
+	free_plan(&plan);
+	return status;
+}
+
 static int cpu_plan(void *network, int n, int height, int width, struct frcnn_error *err)
 {
 	struct network *net = network;
 	struct plan *plan = &net->plans[0];
-	int status;
+	int status = give_scratch(net, err);
 
+	if (status)
+		return status;
 	net->clock++;
 	net->plan = NULL;
 	for (int i = 0; i < MAX_PLANS; i++) {
@@ -323,16 +362,9 @@ static int cpu_plan(void *network, int n, int height, int width, struct frcnn_er
 	if (plan->n != n || plan->height != height || plan->width != width) {
 		plan->n = 0;
 		if (!plan->offset) {
-			plan->heights = frcnn_calloc(net->graph.count, sizeof *plan->heights);
-			plan->widths = frcnn_calloc(net->graph.count, sizeof *plan->widths);
-			plan->offset = frcnn_calloc(net->graph.count, sizeof *plan->offset);
-			if (!plan->heights || !plan->widths || !plan->offset) {
-				free(plan->heights);
-				free(plan->widths);
-				free(plan->offset);
-				memset(plan, 0, sizeof *plan);
-				return frcnn_fail_nomem(err);
-			}
+			status = make_plan(net, plan, err);
+			if (status)
+				return status;
 		}
 		status = frcnn_graph_shape(&net->graph, height, width, err);
 		if (status)
@@ -464,6 +496,7 @@ const struct frcnn_backend frcnn_backend_cpu = {
     .prepare = cpu_prepare,
     .share = cpu_share,
     .release = cpu_release,
+    .memory = cpu_memory,
     .plan = cpu_plan,
     .input = cpu_input,
     .run = cpu_run,
