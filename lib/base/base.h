@@ -163,5 +163,10 @@ int frcnn_pool_threads(const struct frcnn_pool *pool); /* NULL pool: 1 */
  * Idle workers sleep (a short spin is allowed between back-to-back runs). */
 void frcnn_pool_run(struct frcnn_pool *pool, size_t count, void (*task)(void *context, size_t index, int worker),
 		    void *context);
+/* From hold to release runs follow each other soon: workers wait for the next awake, half a millisecond at most, and
+ * longer waits are slept through. Where there are more threads than cores nothing changes. May be nested; NULL pool:
+ * nothing. */
+void frcnn_pool_hold(struct frcnn_pool *pool);
+void frcnn_pool_release(struct frcnn_pool *pool);
 
 #endif

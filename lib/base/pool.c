@@ -1,13 +1,29 @@
+/*
+ * A pool of threads. A run is opened and closed by one atomic word, the gate,
+ * so that runs which follow each other need neither a lock nor the kernel; lock
+ * and conditions are for those that sleep.
+ */
 #include "base/base.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Looks this often for more work before going to sleep, some microseconds in all: waking a sleeper costs more. */
-enum { SPINS = 300 };
+/* How long a thread looks for what it waits for before it sleeps, in looks: waking a sleeper costs some 20 - 50 us on a
+ * virtual machine. Between runs that follow each other, and while the pool is held. */
+enum { SHORT_LOOKS = 300, LOOKS = 64 };
+
+/* While held: 30 us of mere looking, then of looking and letting others run, 500 us in all. */
+#define SPIN_SECONDS  30e-6
+#define YIELD_SECONDS 500e-6
+
+/* The gate: bits 0 .. 31 count the workers inside the run, bit 32 says that it may be entered, the rest numbers it. */
+#define INSIDE  0xffffffffu
+#define OPEN    (UINT64_C(1) << 32)
+#define RUN_BIT 33
 
 struct worker {
 	struct frcnn_pool *pool;
@@ -15,20 +31,29 @@ struct worker {
 	int number;
 };
 
-/* Everything but the atomics is guarded by lock. A worker joins the run that is open when it wakes; one that
- * sleeps through a whole run is not waited for. */
 struct frcnn_pool {
 	int threads, started; /* the caller is one of threads; started workers besides */
+	bool crowded;         /* more threads than cores: nobody waits awake for long */
 	struct worker *workers;
-	pthread_mutex_t lock;
-	pthread_cond_t wake, done;
-	bool open, stop;
+
+	/* Written while nobody is inside, before the gate opens. */
 	size_t count;
 	void (*task)(void *context, size_t index, int worker);
 	void *context;
-	atomic_uint run;    /* counts runs; guarded for writing */
-	atomic_int active;  /* workers inside the open run; guarded for writing */
+
+	pthread_mutex_t lock; /* of stop, and of falling asleep and waking up */
+	pthread_cond_t wake, done;
+	bool stop;
+	atomic_int sleepers; /* workers that wait for wake */
+	atomic_bool waiting; /* the caller waits for done */
+	atomic_int held;
+
+	/* Apart from the rest and from each other: one is looked at all the time, the other written. */
+	char apart[64];
+	atomic_uint_least64_t gate;
+	char from_each_other[64];
 	atomic_size_t next; /* the index to be taken next */
+	char too[64];
 };
 
 static void pause_briefly(void)
@@ -50,36 +75,87 @@ static void take_indices(struct frcnn_pool *pool, int worker)
 	}
 }
 
+static bool another_run(struct frcnn_pool *pool, uint64_t seen)
+{
+	return atomic_load(&pool->gate) >> RUN_BIT != seen;
+}
+
+static bool nobody_inside(struct frcnn_pool *pool, uint64_t unused)
+{
+	(void)unused;
+	return (atomic_load(&pool->gate) & INSIDE) == 0;
+}
+
+/* Looks for what is awaited, longer while the pool is held; whether it came. */
+static bool await(struct frcnn_pool *pool, bool (*came)(struct frcnn_pool *pool, uint64_t seen), uint64_t seen)
+{
+	for (int i = 0; i < SHORT_LOOKS; i++) {
+		if (came(pool, seen))
+			return true;
+		pause_briefly();
+	}
+	if (pool->crowded || atomic_load(&pool->held) == 0)
+		return false;
+	for (double begin = frcnn_seconds(), passed = 0; passed < YIELD_SECONDS && atomic_load(&pool->held) > 0;
+	     passed = frcnn_seconds() - begin) {
+		for (int i = 0; i < LOOKS; i++) {
+			if (came(pool, seen))
+				return true;
+			pause_briefly();
+		}
+		if (passed > SPIN_SECONDS)
+			sched_yield();
+	}
+	return came(pool, seen);
+}
+
+/* Enters the run that is open, if one is. */
+static bool enter(struct frcnn_pool *pool, uint64_t *seen)
+{
+	uint64_t gate = atomic_load(&pool->gate);
+
+	do {
+		*seen = gate >> RUN_BIT;
+		if (!(gate & OPEN))
+			return false;
+	} while (!atomic_compare_exchange_weak(&pool->gate, &gate, gate + 1));
+	return true;
+}
+
+static void leave(struct frcnn_pool *pool)
+{
+	if (((atomic_fetch_sub(&pool->gate, 1) - 1) & INSIDE) != 0 || !atomic_load(&pool->waiting))
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_signal(&pool->done);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* A worker joins the run that is open when it looks; one that sleeps through a whole run is not waited for. */
 static void *work(void *argument)
 {
 	struct worker *self = argument;
 	struct frcnn_pool *pool = self->pool;
-	unsigned seen = 0;
+	uint64_t seen = 0;
+	bool stop = false;
 
-	pthread_mutex_lock(&pool->lock);
-	while (!pool->stop) {
-		if (atomic_load(&pool->run) == seen) {
-			pthread_cond_wait(&pool->wake, &pool->lock);
+	while (!stop) {
+		if (await(pool, another_run, seen)) {
+			if (enter(pool, &seen)) {
+				take_indices(pool, self->number);
+				leave(pool);
+			}
 			continue;
 		}
-		seen = atomic_load(&pool->run);
-		if (!pool->open)
-			continue;
-		atomic_fetch_add(&pool->active, 1);
-		pthread_mutex_unlock(&pool->lock);
-
-		take_indices(pool, self->number);
-
+		/* Who opens a run looks at sleepers after it, so one of the two sees the other. */
 		pthread_mutex_lock(&pool->lock);
-		if (atomic_fetch_sub(&pool->active, 1) == 1)
-			pthread_cond_signal(&pool->done);
+		atomic_fetch_add(&pool->sleepers, 1);
+		if (!pool->stop && !another_run(pool, seen))
+			pthread_cond_wait(&pool->wake, &pool->lock);
+		atomic_fetch_sub(&pool->sleepers, 1);
+		stop = pool->stop;
 		pthread_mutex_unlock(&pool->lock);
-
-		for (int i = 0; i < SPINS && atomic_load(&pool->run) == seen; i++)
-			pause_briefly();
-		pthread_mutex_lock(&pool->lock);
 	}
-	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
@@ -96,12 +172,15 @@ int frcnn_pool_new(int threads, struct frcnn_pool **out, struct frcnn_error *err
 		return frcnn_fail_nomem(err);
 	}
 	pool->threads = threads;
+	pool->crowded = threads > frcnn_usable_cores();
 	pool->workers = workers;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
 	pthread_cond_init(&pool->done, NULL);
-	atomic_init(&pool->run, 0);
-	atomic_init(&pool->active, 0);
+	atomic_init(&pool->sleepers, 0);
+	atomic_init(&pool->waiting, false);
+	atomic_init(&pool->held, 0);
+	atomic_init(&pool->gate, 0);
 	atomic_init(&pool->next, 0);
 
 	/* Signals are the business of the program's own threads. */
@@ -148,6 +227,13 @@ int frcnn_pool_threads(const struct frcnn_pool *pool)
 	return pool ? pool->threads : 1;
 }
 
+static void wake_all(struct frcnn_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_broadcast(&pool->wake);
+	pthread_mutex_unlock(&pool->lock);
+}
+
 void frcnn_pool_run(struct frcnn_pool *pool, size_t count, void (*task)(void *context, size_t index, int worker),
 		    void *context)
 {
@@ -157,26 +243,40 @@ void frcnn_pool_run(struct frcnn_pool *pool, size_t count, void (*task)(void *co
 		return;
 	}
 
-	pthread_mutex_lock(&pool->lock);
 	pool->count = count;
 	pool->task = task;
 	pool->context = context;
-	pool->open = true;
 	atomic_store(&pool->next, 0);
-	atomic_fetch_add(&pool->run, 1);
-	pthread_cond_broadcast(&pool->wake);
-	pthread_mutex_unlock(&pool->lock);
+	uint64_t number = (atomic_load(&pool->gate) >> RUN_BIT) + 1;
+	atomic_store(&pool->gate, number << RUN_BIT | OPEN);
+	if (atomic_load(&pool->sleepers) > 0)
+		wake_all(pool);
 
 	take_indices(pool, 0);
 
 	/* Nobody may join any more; those inside finish the index they are at. */
+	atomic_fetch_sub(&pool->gate, OPEN);
+	if (await(pool, nobody_inside, 0))
+		return;
 	pthread_mutex_lock(&pool->lock);
-	pool->open = false;
-	pthread_mutex_unlock(&pool->lock);
-	for (int i = 0; i < SPINS && atomic_load(&pool->active) > 0; i++)
-		pause_briefly();
-	pthread_mutex_lock(&pool->lock);
-	while (atomic_load(&pool->active) > 0)
+	atomic_store(&pool->waiting, true);
+	while (!nobody_inside(pool, 0))
 		pthread_cond_wait(&pool->done, &pool->lock);
+	atomic_store(&pool->waiting, false);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void frcnn_pool_hold(struct frcnn_pool *pool)
+{
+	if (!pool || pool->started == 0)
+		return;
+	atomic_fetch_add(&pool->held, 1);
+	if (atomic_load(&pool->sleepers) > 0)
+		wake_all(pool);
+}
+
+void frcnn_pool_release(struct frcnn_pool *pool)
+{
+	if (pool && pool->started > 0)
+		atomic_fetch_sub(&pool->held, 1);
 }

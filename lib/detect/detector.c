@@ -367,8 +367,10 @@ static int detect_view(struct frcnn_detector *d, const struct frcnn_view *view, 
 	struct frcnn_transform_size size;
 	struct frcnn_proposals proposals;
 	const float *rows = NULL;
-	int status = run_features(d, view, &size, out, err);
+	int status;
 
+	frcnn_pool_hold(d->pool);
+	status = run_features(d, view, &size, out, err);
 	if (!status)
 		status = run_proposals(d, &size, &proposals, out, err);
 	if (!status)
@@ -376,6 +378,7 @@ static int detect_view(struct frcnn_detector *d, const struct frcnn_view *view, 
 	if (!status)
 		status =
 		    run_post(d, rows, proposals.boxes, proposals.count, max_dets, view, &size, items, nitems, out, err);
+	frcnn_pool_release(d->pool);
 	return status;
 }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 struct tally {
@@ -46,6 +47,64 @@ Test(pool, every_index_exactly_once)
 	}
 }
 
+/* The same while the pool is held, with as many threads as cores and with far more, nested and let go in between. */
+Test(pool, held_or_not_every_index_once)
+{
+	const int threads[] = {2, frcnn_usable_cores(), 3 * frcnn_usable_cores() + 1};
+	for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+		struct frcnn_pool *pool;
+		cr_assert_eq(frcnn_pool_new(threads[t], &pool, NULL), 0);
+		frcnn_pool_hold(pool);
+		for (int run = 0; run < 2000; run++) {
+			size_t count = (size_t)(run * 7 % 61);
+			atomic_int times[64] = {0};
+			struct tally tally = {.times = times, .threads = threads[t]};
+			if (run % 7 == 0)
+				frcnn_pool_hold(pool);
+			frcnn_pool_run(pool, count, count_index, &tally);
+			if (run % 7 == 3)
+				frcnn_pool_release(pool);
+			cr_assert_eq(tally.bad_worker, 0);
+			for (size_t i = 0; i < 64; i++)
+				cr_assert_eq(times[i], i < count);
+			if (run % 500 == 0)
+				usleep(3000);
+			if (run == 1000)
+				frcnn_pool_release(pool);
+		}
+		frcnn_pool_free(pool);
+	}
+}
+
+static double processor_seconds(void)
+{
+	struct timespec used;
+	cr_assert_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+	return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+/* Nobody waits awake for work that does not come, even where the pool stays held. */
+Test(pool, idle_workers_sleep)
+{
+	for (int held = 0; held < 2; held++) {
+		atomic_int times[64] = {0};
+		struct tally tally = {.times = times, .threads = 2};
+		struct frcnn_pool *pool;
+		cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
+		if (held)
+			frcnn_pool_hold(pool);
+		frcnn_pool_run(pool, 64, count_index, &tally);
+		double before = processor_seconds();
+		usleep(200000);
+		cr_assert_lt(processor_seconds() - before, 0.02);
+		if (held)
+			frcnn_pool_release(pool);
+		frcnn_pool_run(pool, 64, count_index, &tally);
+		cr_assert_eq(tally.total, 128);
+		frcnn_pool_free(pool);
+	}
+}
+
 Test(pool, none_runs_here)
 {
 	atomic_int times[8] = {0};
@@ -53,6 +112,8 @@ Test(pool, none_runs_here)
 	frcnn_pool_run(NULL, 8, count_index, &tally);
 	cr_assert(tally.total == 8 && tally.bad_worker == 0);
 	cr_assert_eq(frcnn_pool_threads(NULL), 1);
+	frcnn_pool_hold(NULL);
+	frcnn_pool_release(NULL);
 	frcnn_pool_free(NULL);
 }
 
