@@ -2,7 +2,9 @@
 
 #include <math.h>
 
-enum { SAMPLES = FRCNN_ROI_SIZE * FRCNN_ROI_SAMPLES, LANES = 16 };
+enum { MOST_TAPS = 2 * FRCNN_ROI_SAMPLES, LANES = 4, LINES = 8 };
+
+typedef float line __attribute__((vector_size(LANES * sizeof(float))));
 
 void frcnn_roi_levels(const float *boxes, size_t count, const float *scales, int nscales, uint8_t *levels)
 {
@@ -21,103 +23,106 @@ void frcnn_roi_levels(const float *boxes, size_t count, const float *scales, int
 	}
 }
 
-/* A sample's place along one axis: the cells on both sides and their weights. */
-struct sample {
-	bool inside;
-	int low, high;
-	float low_weight, high_weight;
+/* What a bin takes from one axis: cells that its samples lie between, each once, with the sum of its weights. None:
+ * all its samples lie outside. */
+struct taps {
+	int count;
+	int cell[MOST_TAPS];
+	float weight[MOST_TAPS];
 };
 
-/* All samples of a RoI along an axis of size cells. Samples outside [-1, size] count as zero. */
-static void place_samples(float start, float end, int size, struct sample samples[SAMPLES])
+static void add_tap(struct taps *taps, int cell, float weight)
+{
+	int i = 0;
+	while (i < taps->count && taps->cell[i] != cell)
+		i++;
+	if (i == taps->count) {
+		taps->count++;
+		taps->cell[i] = cell;
+		taps->weight[i] = 0.0f;
+	}
+	taps->weight[i] += weight;
+}
+
+/* All bins of a RoI along an axis of size cells. Samples outside [-1, size] count as zero. */
+static void place_bins(float start, float end, int size, struct taps bins[FRCNN_ROI_SIZE])
 {
 	float extent = end - start;
 	if (!(extent >= 1.0f)) /* at least one cell */
 		extent = 1.0f;
 	float bin = extent / (float)FRCNN_ROI_SIZE;
 	for (int p = 0; p < FRCNN_ROI_SIZE; p++) {
+		bins[p].count = 0;
 		for (int i = 0; i < FRCNN_ROI_SAMPLES; i++) {
-			struct sample *sample = &samples[p * FRCNN_ROI_SAMPLES + i];
 			float at = start + (float)p * bin + ((float)i + 0.5f) * bin / (float)FRCNN_ROI_SAMPLES;
-			sample->inside = at >= -1.0f && at <= (float)size;
-			if (!sample->inside)
+			if (!(at >= -1.0f && at <= (float)size))
 				continue;
 			if (at <= 0.0f)
 				at = 0.0f;
 			int low = (int)at;
 			if (low >= size - 1) {
-				sample->low = sample->high = size - 1;
-				at = (float)(size - 1);
-			} else {
-				sample->low = low;
-				sample->high = low + 1;
+				add_tap(&bins[p], size - 1, 1.0f);
+				continue;
 			}
-			sample->high_weight = at - (float)sample->low;
-			sample->low_weight = 1.0f - sample->high_weight;
+			float weight = at - (float)low;
+			add_tap(&bins[p], low, 1.0f - weight);
+			add_tap(&bins[p], low + 1, weight);
 		}
 	}
 }
 
-/* out = (or +=) the weighted sum of four cells, channel by channel. */
-static void add_sample(const float *restrict a, const float *restrict b, const float *restrict c,
-		       const float *restrict d, const float weight[4], bool first, int channels, float *restrict out)
-{
-	float wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
-	int i = 0;
-	if (first) {
-		for (; i + LANES <= channels; i += LANES)
-			for (int j = i; j < i + LANES; j++)
-				out[j] = wa * a[j] + wb * b[j] + wc * c[j] + wd * d[j];
-		for (; i < channels; i++)
-			out[i] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
-		return;
-	}
-	for (; i + LANES <= channels; i += LANES)
-		for (int j = i; j < i + LANES; j++)
-			out[j] += wa * a[j] + wb * b[j] + wc * c[j] + wd * d[j];
-	for (; i < channels; i++)
-		out[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
-}
+/* One cell of the map and its share in a bin. */
+struct cell {
+	const float *at;
+	float weight;
+};
 
-static void scale_channels(float *out, float factor, int channels)
+/* out = the weighted sum of cells, channel by channel, cell after cell. */
+static void weigh_cells(const struct cell *cells, int count, int channels, float *out)
 {
-	int i = 0;
-	for (; i + LANES <= channels; i += LANES)
-		for (int j = i; j < i + LANES; j++)
-			out[j] *= factor;
-	for (; i < channels; i++)
-		out[i] *= factor;
+	int c = 0;
+	for (; c + LINES * LANES <= channels; c += LINES * LANES) {
+		line sum[LINES] = {{0}};
+		for (int k = 0; k < count; k++) {
+			const float *at = cells[k].at + c;
+			float weight = cells[k].weight;
+#pragma GCC unroll 8
+			for (int i = 0; i < LINES; i++) {
+				line x;
+				memcpy(&x, at + i * LANES, sizeof(x));
+				sum[i] += x * weight;
+			}
+		}
+		memcpy(out + c, sum, sizeof(sum));
+	}
+	for (; c < channels; c++) {
+		float sum = 0.0f;
+		for (int k = 0; k < count; k++)
+			sum += cells[k].at[c] * cells[k].weight;
+		out[c] = sum;
+	}
 }
 
 static void align_roi(const struct frcnn_feature *feature, const float *box, int channels, float *out)
 {
-	struct sample rows[SAMPLES], columns[SAMPLES];
+	const float share = 1.0f / (FRCNN_ROI_SAMPLES * FRCNN_ROI_SAMPLES); /* of a sample; a power of two */
+	struct taps rows[FRCNN_ROI_SIZE], columns[FRCNN_ROI_SIZE];
 	float scale = feature->scale;
-	size_t pixel = (size_t)channels, line = (size_t)feature->width * pixel;
-	place_samples(box[1] * scale, box[3] * scale, feature->height, rows);
-	place_samples(box[0] * scale, box[2] * scale, feature->width, columns);
+	size_t pixel = (size_t)channels;
+	place_bins(box[1] * scale, box[3] * scale, feature->height, rows);
+	place_bins(box[0] * scale, box[2] * scale, feature->width, columns);
 
 	for (int bin = 0; bin < FRCNN_ROI_SIZE * FRCNN_ROI_SIZE; bin++, out += pixel) {
-		bool first = true;
-		for (int i = 0; i < FRCNN_ROI_SAMPLES * FRCNN_ROI_SAMPLES; i++) {
-			const struct sample *y =
-			    &rows[bin / FRCNN_ROI_SIZE * FRCNN_ROI_SAMPLES + i / FRCNN_ROI_SAMPLES];
-			const struct sample *x =
-			    &columns[bin % FRCNN_ROI_SIZE * FRCNN_ROI_SAMPLES + i % FRCNN_ROI_SAMPLES];
-			if (!y->inside || !x->inside)
-				continue;
-			const float *low = feature->data + (size_t)y->low * line,
-				    *high = feature->data + (size_t)y->high * line;
-			size_t left = (size_t)x->low * pixel, right = (size_t)x->high * pixel;
-			float weight[4] = {y->low_weight * x->low_weight, y->low_weight * x->high_weight,
-					   y->high_weight * x->low_weight, y->high_weight * x->high_weight};
-			add_sample(low + left, low + right, high + left, high + right, weight, first, channels, out);
-			first = false;
-		}
-		if (first)
-			memset(out, 0, pixel * sizeof(*out));
-		else
-			scale_channels(out, 1.0f / (FRCNN_ROI_SAMPLES * FRCNN_ROI_SAMPLES), channels);
+		const struct taps *y = &rows[bin / FRCNN_ROI_SIZE], *x = &columns[bin % FRCNN_ROI_SIZE];
+		struct cell cells[MOST_TAPS * MOST_TAPS];
+		int count = 0;
+		for (int i = 0; i < y->count; i++)
+			for (int j = 0; j < x->count; j++, count++)
+				cells[count] = (struct cell){
+				    feature->data +
+					((size_t)y->cell[i] * (size_t)feature->width + (size_t)x->cell[j]) * pixel,
+				    y->weight[i] * x->weight[j] * share};
+		weigh_cells(cells, count, channels, out);
 	}
 }
 
