@@ -135,6 +135,8 @@ $(PROGRAM_FILES): $(BUILD)/bin/%: $(BUILD)/bin/%.o $(CLI_OBJ) $(BUILD)/libfrcnn.
 # What one program alone has beside its main file.
 EVAL_PROGRAM_SRC = bin/eval/options.c bin/eval/inputs.c bin/eval/outputs.c
 $(BUILD)/bin/frcnn-eval: $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o)
+DETECT_PROGRAM_SRC = bin/detect/crew.c
+$(BUILD)/bin/frcnn-detect: $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 NMS_PROGRAM_SRC = bin/nms/options.c bin/nms/sweep.c
 $(BUILD)/bin/frcnn-nms: $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 
@@ -206,7 +208,7 @@ clean:
 
 # For the test that no source is forgotten in the lists above; the other machines' kernels too.
 list-sources:
-	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(NMS_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
+	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(DETECT_PROGRAM_SRC) $(NMS_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
 		$(BENCHES:%=tests/bench/bench_%.c) $(BENCH_TOOLS:%=tests/bench/%.c)
 
 # ---- installation --------------------------------------------------------
@@ -264,7 +266,7 @@ uninstall:
 	set -e; for file in $(SHARE_FILES); do rm -f $(DESTDIR)$(DATADIR)/$$file; done
 	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o) $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%.o))
 
 .PHONY: all tests check bench mutants fuzz lint format format-check clean list-sources install uninstall FORCE

@@ -4,6 +4,7 @@
  * record says in lib/record.
  */
 #include "cli/cli.h"
+#include "detect/crew.h"
 #include "json/json.h"
 #include "model/model.h"
 #include "record/record.h"
@@ -51,7 +52,7 @@ static struct frcnn_list classes;
 static int nms_method, min_size, max_size, rpn_pre = -1, rpn_post = -1, max_dets = -1, device, precision, jobs, format,
 					   stats;
 static int64_t max_pixels;
-static bool roi_pool, proposals, resume, progress, exif, null_list;
+static bool roi_pool, proposals, resume, progress, exif, null_list, latency, throughput;
 static struct slice slice;
 static struct frcnn_shard shard;
 
@@ -300,6 +301,11 @@ static struct frcnn_opt options[] = {
      .value = &jobs,
      .max = 1024,
      .help = "threads; 0, the default: all usable cores"},
+    {.type = FRCNN_OPT_FLAG, .name = "latency", .value = &latency, .help = "one image at a time, over all threads"},
+    {.type = FRCNN_OPT_FLAG,
+     .name = "throughput",
+     .value = &throughput,
+     .help = "as many images at once as there are threads; default: where many wait and the network is small"},
     {.type = FRCNN_OPT_TEXT,
      .name = "cpu",
      .argument = "avx512|avx2|c|reference",
@@ -345,6 +351,8 @@ static int bad_usage(void)
 		return frcnn_usage("--proposals does not go with --format coco, which has no place for them");
 	if (image_root && !truth_path)
 		return frcnn_usage("--image-root needs --gt");
+	if (latency && throughput)
+		return frcnn_usage("--latency does not go with --throughput");
 	if (resume && (!output_path || strcmp(output_path, "-") == 0))
 		return frcnn_usage("--resume needs -o FILE");
 	return -1;
@@ -735,6 +743,7 @@ static const char *const stage_names[NSTAGES] = {"decode", "transform", "backbon
 struct measures {
 	struct frcnn_samples stages[NSTAGES]; /* milliseconds */
 	size_t images, failed;
+	int threads, at_once;
 	double seconds;
 };
 
@@ -759,7 +768,7 @@ static int64_t peak_memory(void)
 	return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-static void print_stats_json(struct measures *m, const struct setup *setup, int threads)
+static void print_stats_json(struct measures *m, const struct setup *setup)
 {
 	struct frcnn_buffer text = {0};
 	struct frcnn_json_writer json = {.out = &text};
@@ -781,7 +790,9 @@ static void print_stats_json(struct measures *m, const struct setup *setup, int 
 	frcnn_json_key(&json, "cpu");
 	frcnn_json_put_string(&json, set, strlen(set));
 	frcnn_json_key(&json, "threads");
-	frcnn_json_put_int64(&json, threads);
+	frcnn_json_put_int64(&json, m->threads);
+	frcnn_json_key(&json, "images_at_once");
+	frcnn_json_put_int64(&json, m->at_once);
 	frcnn_json_key(&json, "stages_ms");
 	frcnn_json_begin_object(&json);
 	for (int stage = 0; stage < NSTAGES; stage++) {
@@ -806,12 +817,12 @@ static void print_stats_json(struct measures *m, const struct setup *setup, int 
 	frcnn_buffer_free(&id);
 }
 
-static void print_stats_text(struct measures *m, const struct setup *setup, int threads)
+static void print_stats_text(struct measures *m, const struct setup *setup)
 {
 	fprintf(stderr, "%zu images, %zu failed, %.2f s, %.2f images/s, peak memory %.0f MiB\n", m->images, m->failed,
 		m->seconds, (double)m->images / m->seconds, (double)peak_memory() / 1048576);
-	fprintf(stderr, "model %s, kernels %s, %d threads\n", frcnn_model_id(setup->model),
-		frcnn_detector_cpu(setup->detector), threads);
+	fprintf(stderr, "model %s, kernels %s, %d threads, %d image%s at once\n", frcnn_model_id(setup->model),
+		frcnn_detector_cpu(setup->detector), m->threads, m->at_once, m->at_once == 1 ? "" : "s");
 	if (m->images == 0)
 		return;
 	fprintf(stderr, "%-10s %9s %9s %9s %9s  ms\n", "stage", "p50", "p95", "p99", "mean");
@@ -830,6 +841,9 @@ static int gather(struct frcnn_inputs *inputs, char **operands, int count)
 {
 	int end = -1;
 
+	/* Records to standard output come as names come in; what needs the whole list first waits for it. */
+	if (!truth_path && format != FRCNN_FORMAT_COCO && (!output_path || strcmp(output_path, "-") == 0))
+		return frcnn_inputs_stream(inputs, operands, count, null_list, shard);
 	if (truth_path && count == 0) {
 		end = frcnn_inputs_from_truth(inputs, truth_path, image_root);
 	} else {
@@ -988,11 +1002,26 @@ struct work {
 	struct frcnn_buffer text;
 };
 
-/* One decoded picture to its record in work->text; errors do not name the input. */
-static int detect_one(struct work *work, const struct frcnn_input *input, const struct frcnn_image *picture,
-		      struct frcnn_detections *found, struct frcnn_error *err)
+/* A detect_job's look: one picture to its detections. */
+static int look(void *context, struct frcnn_detector *detector, const struct frcnn_input *input,
+		const struct frcnn_image *picture, struct frcnn_detections *found, struct frcnn_error *err)
 {
-	struct frcnn_detector *detector = work->setup.detector;
+	const struct work *work = context;
+	const struct given *given;
+
+	if (proposals)
+		return frcnn_propose(detector, picture, found, err);
+	if (!proposals_path)
+		return frcnn_detect(detector, picture, found, err);
+	given = find_given(&work->givens, input, picture, err);
+	return given ? frcnn_classify(detector, picture, given->boxes, given->count, found, err) : FRCNN_EINVAL;
+}
+
+/* What was found in one picture to its record in work->text; an error is in *result and was not yet reported. */
+static void write_one(struct work *work, struct detect_result *result)
+{
+	const struct frcnn_input *input = &result->input;
+	const struct frcnn_image *picture = &result->picture;
 	struct frcnn_record_image image = {
 	    .has_image_id = input->has_id,
 	    .image_id = input->id,
@@ -1001,78 +1030,91 @@ static int detect_one(struct work *work, const struct frcnn_input *input, const 
 	    .height = picture->height,
 	    .model = frcnn_model_id(work->setup.model),
 	};
-	int status;
 
+	frcnn_buffer_clear(&work->text);
+	if (!result->decoded)
+		return;
 	if (picture->warning[0])
 		frcnn_warn(input->path, "%s", picture->warning);
 	if (input->width > 0 && input->height > 0 &&
 	    (input->width != picture->width || input->height != picture->height))
 		frcnn_warn(input->path, "%d x %d pixels, but %d x %d in %s", picture->width, picture->height,
 			   input->width, input->height, truth_path);
-	if (proposals_path) {
-		const struct given *given = find_given(&work->givens, input, picture, err);
-
-		status =
-		    given ? frcnn_classify(detector, picture, given->boxes, given->count, found, err) : FRCNN_EINVAL;
-	} else if (proposals) {
-		status = frcnn_propose(detector, picture, found, err);
-	} else {
-		status = frcnn_detect(detector, picture, found, err);
-	}
-	if (status < 0)
-		return status;
-	return frcnn_record_put(&work->writer, &work->text, &image, found, err);
+	if (result->status == 0)
+		result->status = frcnn_record_put(&work->writer, &work->text, &image, &result->found, &result->err);
+	if (result->status < 0)
+		frcnn_buffer_clear(&work->text);
 }
 
-static int measure(struct measures *m, double decode, const struct frcnn_detections *found, double detect, double write,
-		   struct frcnn_error *err)
+static int measure(struct measures *m, const struct detect_result *result, double write, struct frcnn_error *err)
 {
-	int status = frcnn_samples_add(&m->stages[STAGE_DECODE], decode * 1e3);
+	int status = frcnn_samples_add(&m->stages[STAGE_DECODE], result->decode * 1e3);
 
 	for (int stage = 0; stage < FRCNN_STAGES && status == 0; stage++)
-		status = frcnn_samples_add(&m->stages[STAGE_DECODE + 1 + stage], found->seconds[stage] * 1e3);
+		status = frcnn_samples_add(&m->stages[STAGE_DECODE + 1 + stage], result->found.seconds[stage] * 1e3);
 	if (status == 0)
 		status = frcnn_samples_add(&m->stages[STAGE_WRITE], write * 1e3);
 	if (status == 0)
-		status = frcnn_samples_add(&m->stages[STAGE_TOTAL], (decode + detect + write) * 1e3);
+		status = frcnn_samples_add(&m->stages[STAGE_TOTAL], (result->decode + result->look + write) * 1e3);
 	return status < 0 ? frcnn_fail_nomem(err) : 0;
 }
 
 /* Trouble with one input is reported, noted and passed over; what is returned ends the run. */
-static int detect_all(struct work *work, struct frcnn_decoder *decoder, struct frcnn_error *err)
+static int detect_all(struct work *work, struct detect_crew *crew, struct frcnn_error *err)
 {
-	struct frcnn_decoded decoded;
+	struct detect_result result;
 	int status = 0;
 
-	for (size_t i = work->sink.done; status == 0 && frcnn_decoder_next(decoder, &decoded); i++) {
-		const struct frcnn_input *input = &work->inputs.items[i];
-		struct frcnn_detections found = {0};
-		double began = frcnn_seconds(), detected, written;
-		bool failed = decoded.status < 0;
+	while (status == 0 && detect_crew_next(crew, &result)) {
+		size_t done = work->sink.done + 1;
+		double began = frcnn_seconds();
+		bool failed;
 
-		frcnn_buffer_clear(&work->text);
-		if (failed) {
-			frcnn_report(NULL, "%s", decoded.err.message);
-		} else if (detect_one(work, input, &decoded.image, &found, err) < 0) {
-			frcnn_report(input->path, "%s", err->message);
-			failed = true;
-			frcnn_buffer_clear(&work->text);
-		}
-		detected = frcnn_seconds();
-		status = frcnn_sink_put(&work->sink, &work->text, i + 1, work->sink.failed + failed, err);
-		written = frcnn_seconds();
+		write_one(work, &result);
+		failed = result.status < 0;
+		if (failed)
+			frcnn_report(result.decoded ? result.input.path : NULL, "%s", result.err.message);
+		status = frcnn_sink_put(&work->sink, &work->text, done, work->sink.failed + failed, err);
 		if (failed)
 			work->measures.failed++;
 		else
 			work->measures.images++;
 		if (stats && !failed && status == 0)
-			status = measure(&work->measures, decoded.seconds, &found, detected - began, written - detected,
-					 err);
-		frcnn_detections_free(&found);
-		frcnn_image_free(&decoded.image);
-		frcnn_progress_update(i + 1);
+			status = measure(&work->measures, &result, frcnn_seconds() - began, err);
+		frcnn_detections_free(&result.found);
+		frcnn_progress_update(done);
 	}
 	return status;
+}
+
+/* Several images at once when several wait and what the networks compute in is small: then splitting one over all
+ * threads is mostly waiting for each other, and memory for several costs little. */
+#define SMALL_IMAGE_BYTES ((size_t)64 << 20)
+#define ALL_IMAGES_BYTES  ((size_t)1 << 30)
+
+static int choose_at_once(struct work *work, int threads, int *at_once, struct frcnn_error *err)
+{
+	size_t waiting, bytes, most = (size_t)threads;
+	int status;
+
+	*at_once = 1;
+	if (latency || threads == 1)
+		return 0;
+	if (!throughput) {
+		status = frcnn_detector_memory(work->setup.detector, &bytes, err);
+		if (status < 0)
+			return status;
+		if (bytes > SMALL_IMAGE_BYTES)
+			return 0;
+		if (most * bytes > ALL_IMAGES_BYTES)
+			most = ALL_IMAGES_BYTES / bytes;
+	}
+	waiting = work->inputs.count - work->sink.done;
+	/* Names from a pipe: whoever has sent two by now will send more. */
+	if (work->inputs.stream && (throughput || frcnn_inputs_ready(&work->inputs, 1)))
+		waiting = most;
+	*at_once = waiting < most ? (waiting > 0 ? (int)waiting : 1) : (int)most;
+	return 0;
 }
 
 /* Makes the output ready: begins it, or goes on behind what is there. */
@@ -1107,13 +1149,14 @@ static int open_sink(struct work *work, const struct frcnn_run *run, bool *whole
 static int run_all(struct work *work, char **operands, int count)
 {
 	struct frcnn_buffer described = {0};
-	struct frcnn_decoder *decoder = NULL;
-	struct frcnn_image_options image_options = {.exif = exif, .max_pixels = max_pixels};
+	struct detect_job job = {
+	    .inputs = &work->inputs, .image = {.exif = exif, .max_pixels = max_pixels}, .look = look, .context = work};
+	struct detect_crew *crew = NULL;
 	struct frcnn_error err;
 	char inputs_digest[65], proposals_digest[65] = "";
 	struct frcnn_run run = {0};
 	sigset_t held, before;
-	int end = FRCNN_EXIT_TROUBLE, threads = jobs > 0 ? jobs : frcnn_usable_cores();
+	int end = FRCNN_EXIT_TROUBLE;
 	bool whole = false, masked = false;
 	double began;
 
@@ -1151,8 +1194,10 @@ static int run_all(struct work *work, char **operands, int count)
 	run.options = described.data;
 	run.inputs = inputs_digest;
 	run.count = work->inputs.count;
-	frcnn_say("model %s (%s), kernels %s, %d threads, %zu inputs", run.model,
-		  frcnn_model_architecture(work->setup.model), run.cpu, threads, run.count);
+	job.threads = jobs > 0 ? jobs : frcnn_usable_cores();
+	frcnn_say("model %s (%s), kernels %s, %d threads, %zu inputs%s", run.model,
+		  frcnn_model_architecture(work->setup.model), run.cpu, job.threads, run.count,
+		  work->inputs.stream ? " and those on standard input" : "");
 	if (open_sink(work, &run, &whole, &err) < 0)
 		goto trouble;
 	if (whole) {
@@ -1160,13 +1205,20 @@ static int run_all(struct work *work, char **operands, int count)
 		goto out;
 	}
 	began = frcnn_seconds();
-	if (frcnn_decoder_new(&work->inputs, work->sink.done, &image_options, threads > 1, &decoder, &err) < 0)
+	job.detector = work->setup.detector;
+	job.first = work->sink.done;
+	if (choose_at_once(work, job.threads, &job.at_once, &err) < 0)
+		goto trouble;
+	work->measures.threads = job.threads;
+	work->measures.at_once = job.at_once;
+	frcnn_say("%d image%s at once", job.at_once, job.at_once == 1 ? "" : "s");
+	if (detect_crew_new(&job, &crew, &err) < 0)
 		goto trouble;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	masked = false;
 
-	frcnn_progress_start(run.count, work->sink.done, progress);
-	if (detect_all(work, decoder, &err) < 0)
+	frcnn_progress_start(work->inputs.stream ? 0 : run.count, work->sink.done, progress);
+	if (detect_all(work, crew, &err) < 0)
 		goto trouble;
 	frcnn_buffer_clear(&work->text);
 	if (frcnn_record_end(&work->writer, &work->text, &err) < 0 ||
@@ -1175,9 +1227,9 @@ static int run_all(struct work *work, char **operands, int count)
 	frcnn_progress_end();
 	work->measures.seconds = frcnn_seconds() - began;
 	if (stats == 1)
-		print_stats_text(&work->measures, &work->setup, threads);
+		print_stats_text(&work->measures, &work->setup);
 	else if (stats == 2)
-		print_stats_json(&work->measures, &work->setup, threads);
+		print_stats_json(&work->measures, &work->setup);
 	end = work->sink.failed || work->inputs.failed || work->givens.failed ? FRCNN_EXIT_TROUBLE : FRCNN_EXIT_OK;
 	if (frcnn_sink_commit(&work->sink, &err) < 0)
 		goto trouble;
@@ -1190,7 +1242,7 @@ trouble:
 out:
 	if (masked)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
-	frcnn_decoder_free(decoder);
+	detect_crew_free(crew);
 	frcnn_buffer_free(&described);
 	return end;
 }

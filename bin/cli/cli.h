@@ -131,13 +131,12 @@ int frcnn_close_stdout(void);
 
 /* ---- progress (progress.c) ---------------------------------------------------- */
 
-/* A line "12/206 3.1/s 01:02 left" on standard error, redrawn at most ten times a second; the messages above take it
- * away before they print. Shown when standard error is a terminal and not -q, or always when forced (--progress):
- * then one line every ten seconds where it is no terminal. */
+/* A line "12/206 3.1/s 01:02 left" ("12 3.1/s" when total is 0: unknown) on standard error, redrawn at most ten times a
+ * second; the messages above take it away before they print. Shown when standard error is a terminal and not -q, or
+ * always when forced (--progress): then one line every ten seconds where it is no terminal. */
 void frcnn_progress_start(size_t total, size_t done, bool forced);
 void frcnn_progress_update(size_t done);
 void frcnn_progress_end(void);
-void frcnn_progress_erase(void); /* for diag.c */
 
 /* ---- inputs (input.c) ----------------------------------------------------------- */
 
@@ -152,7 +151,8 @@ struct frcnn_input {
 struct frcnn_inputs {
 	struct frcnn_input *items;
 	size_t count, capacity;
-	size_t failed; /* what could not be read as a list, a folder or an entry; each was reported */
+	size_t failed;               /* what could not be read as a list, a folder or an entry; each was reported */
+	struct frcnn_stream *stream; /* names still to be read (frcnn_inputs_stream); NULL: all inputs are there */
 };
 
 /* Adds what the operands name: files as they are; folders walked (every file with JPEG or PNG content, or an image
@@ -160,6 +160,16 @@ struct frcnn_inputs {
  * from standard input, separated by newlines, or NULs when null is set. Trouble with one operand is reported and
  * counted in failed. Returns -1: go on; else an exit status, the usage error or lack of memory having been printed. */
 int frcnn_inputs_gather(struct frcnn_inputs *inputs, char **operands, int count, bool null);
+/* As gather and frcnn_inputs_shard together, but when the last operand is a list on standard input (or there is none)
+ * its names are read one by one, as take asks for them: then ->stream is set. */
+int frcnn_inputs_stream(struct frcnn_inputs *inputs, char **operands, int count, bool null, struct frcnn_shard shard);
+/* Whether input i is there or can be read without waiting. */
+bool frcnn_inputs_ready(struct frcnn_inputs *inputs, size_t i);
+/* Copies input i, whose texts stay where they are, waiting for its name where that is still to come; false after the
+ * last. One caller at a time, and meanwhile nobody else looks at inputs. */
+bool frcnn_inputs_take(struct frcnn_inputs *inputs, size_t i, struct frcnn_input *out);
+/* From any thread: a take that waits for a name, and each later one that would, finds the end. */
+void frcnn_inputs_stop(struct frcnn_inputs *inputs);
 /* Adds the images of a COCO instances file, found under root (NULL: as they stand), with their ids and sizes. */
 int frcnn_inputs_from_truth(struct frcnn_inputs *inputs, const char *truth, const char *root);
 /* Gives the inputs there are the ids and sizes of a COCO instances file; one that it does not know is a warning. */
@@ -175,17 +185,26 @@ void frcnn_inputs_free(struct frcnn_inputs *inputs);
 /* ---- decoding ahead (decode.c) ------------------------------------------------------ */
 
 struct frcnn_decoded {
+	struct frcnn_input input;
 	int status; /* 0, or an error: err says what, path included */
 	struct frcnn_error err;
 	struct frcnn_image image;
 	double seconds; /* reading and decoding */
 };
 
-/* Decodes inputs first .. count - 1 in order, a few ahead of the caller in a thread of its own (a bounded queue; no
- * more than 256 MiB of pixels unless one picture is larger), or on demand when ahead is false. */
+/* Pixels that wait in memory, in bytes: more only where a single picture has more. */
+#define FRCNN_PIXELS_WAITING ((size_t)256 << 20)
+
+/* Reads and decodes one input. room (NULL: none) is told how many bytes of pixels the picture has before memory is
+ * taken for them, and may wait; it is not called for a file that cannot be read. */
+void frcnn_decode(const struct frcnn_input *input, const struct frcnn_image_options *options,
+		  void (*room)(void *context, size_t bytes), void *context, struct frcnn_decoded *out);
+
+/* Decodes inputs from first on in order, a few ahead of the caller in a thread of its own (a bounded queue; no
+ * more than FRCNN_PIXELS_WAITING), or on demand when ahead is false. */
 struct frcnn_decoder;
-int frcnn_decoder_new(const struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options,
-		      bool ahead, struct frcnn_decoder **out, struct frcnn_error *err);
+int frcnn_decoder_new(struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options, bool ahead,
+		      struct frcnn_decoder **out, struct frcnn_error *err);
 /* The next input's picture, the caller's to free; false after the last. */
 bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out);
 void frcnn_decoder_free(struct frcnn_decoder *decoder);

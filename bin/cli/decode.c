@@ -1,15 +1,15 @@
 /* Pictures decoded ahead of the one that is being worked on. */
 #include "cli/cli.h"
+#include "image/image.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD     2
-#define MAX_BYTES ((size_t)256 << 20)
+#define AHEAD 2
 
 struct frcnn_decoder {
-	const struct frcnn_inputs *inputs;
+	struct frcnn_inputs *inputs;
 	struct frcnn_image_options options;
 	size_t next; /* input to decode */
 	bool ahead;  /* with a thread */
@@ -27,19 +27,27 @@ static size_t pixel_bytes(const struct frcnn_decoded *decoded)
 	return decoded->status < 0 ? 0 : (size_t)decoded->image.width * (size_t)decoded->image.height * 3;
 }
 
-static void decode(const struct frcnn_decoder *decoder, size_t index, struct frcnn_decoded *out)
+void frcnn_decode(const struct frcnn_input *input, const struct frcnn_image_options *options,
+		  void (*room)(void *context, size_t bytes), void *context, struct frcnn_decoded *out)
 {
-	const char *path = decoder->inputs->items[index].path;
 	struct frcnn_file file = {0};
 	struct frcnn_error err;
 	double began = frcnn_seconds();
+	int width, height;
 
 	memset(out, 0, sizeof *out);
-	out->status = frcnn_file_open(path, 0, &file, &out->err);
+	out->input = *input;
+	out->status = frcnn_file_open(input->path, 0, &file, &out->err);
 	if (out->status == 0) {
-		out->status = frcnn_image_decode(file.data, file.size, &decoder->options, &out->image, &err);
+		if (room && frcnn_image_size(file.data, file.size, options, &width, &height, NULL) == 0) {
+			double waited = frcnn_seconds();
+
+			room(context, (size_t)width * (size_t)height * 3);
+			began += frcnn_seconds() - waited;
+		}
+		out->status = frcnn_image_decode(file.data, file.size, options, &out->image, &err);
 		if (out->status < 0)
-			frcnn_fail(&out->err, out->status, "%s: %s", path, err.message);
+			frcnn_fail(&out->err, out->status, "%s: %s", input->path, err.message);
 	}
 	frcnn_file_close(&file);
 	out->seconds = frcnn_seconds() - began;
@@ -49,17 +57,18 @@ static void *decode_ahead(void *argument)
 {
 	struct frcnn_decoder *decoder = argument;
 	struct frcnn_decoded decoded;
+	struct frcnn_input input;
 	bool stop;
 
-	for (size_t i = decoder->next; i < decoder->inputs->count; i++) {
+	for (size_t i = decoder->next;; i++) {
 		pthread_mutex_lock(&decoder->lock);
-		while (!decoder->stop && (decoder->queued == AHEAD || decoder->bytes > MAX_BYTES))
+		while (!decoder->stop && (decoder->queued == AHEAD || decoder->bytes > FRCNN_PIXELS_WAITING))
 			pthread_cond_wait(&decoder->changed, &decoder->lock);
 		stop = decoder->stop;
 		pthread_mutex_unlock(&decoder->lock);
-		if (stop)
+		if (stop || !frcnn_inputs_take(decoder->inputs, i, &input))
 			break;
-		decode(decoder, i, &decoded);
+		frcnn_decode(&input, &decoder->options, NULL, NULL, &decoded);
 		pthread_mutex_lock(&decoder->lock);
 		decoder->queue[(decoder->head + decoder->queued) % AHEAD] = decoded;
 		decoder->queued++;
@@ -74,8 +83,8 @@ static void *decode_ahead(void *argument)
 	return NULL;
 }
 
-int frcnn_decoder_new(const struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options,
-		      bool ahead, struct frcnn_decoder **out, struct frcnn_error *err)
+int frcnn_decoder_new(struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options, bool ahead,
+		      struct frcnn_decoder **out, struct frcnn_error *err)
 {
 	struct frcnn_decoder *decoder = frcnn_calloc(1, sizeof *decoder);
 
@@ -105,12 +114,14 @@ int frcnn_decoder_new(const struct frcnn_inputs *inputs, size_t first, const str
 
 bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out)
 {
+	struct frcnn_input input;
 	bool found;
 
 	if (!decoder->ahead) {
-		if (decoder->next >= decoder->inputs->count)
+		if (!frcnn_inputs_take(decoder->inputs, decoder->next, &input))
 			return false;
-		decode(decoder, decoder->next++, out);
+		decoder->next++;
+		frcnn_decode(&input, &decoder->options, NULL, NULL, out);
 		return true;
 	}
 	pthread_mutex_lock(&decoder->lock);
@@ -137,6 +148,7 @@ void frcnn_decoder_free(struct frcnn_decoder *decoder)
 		decoder->stop = true;
 		pthread_cond_signal(&decoder->changed);
 		pthread_mutex_unlock(&decoder->lock);
+		frcnn_inputs_stop(decoder->inputs);
 		pthread_join(decoder->thread, NULL);
 		for (; decoder->queued > 0; decoder->queued--) {
 			frcnn_image_free(&decoder->queue[decoder->head].image);

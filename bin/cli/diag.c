@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+pthread_mutex_t frcnn_diag_lock = PTHREAD_MUTEX_INITIALIZER;
 bool frcnn_quiet;
 bool frcnn_verbose;
 
@@ -59,12 +60,14 @@ static void print_line(const char *file, const char *kind, const char *color, co
 	frcnn_buffer_puts(&line, kind);
 	frcnn_printable(&line, text, strlen(text));
 	frcnn_buffer_puts(&line, "\n");
+	pthread_mutex_lock(&frcnn_diag_lock);
 	frcnn_progress_erase();
 	if (line.failed)
 		fputs("frcnn: out of memory\n", stderr);
 	else
 		fwrite(line.data, 1, line.size, stderr);
 	fflush(stderr);
+	pthread_mutex_unlock(&frcnn_diag_lock);
 	frcnn_buffer_free(&line);
 	if (text != small)
 		free(text);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +23,6 @@ static void free_input(struct frcnn_input *input)
 {
 	free(input->path);
 	free(input->name);
-}
-
-void frcnn_inputs_free(struct frcnn_inputs *inputs)
-{
-	if (!inputs)
-		return;
-	for (size_t i = 0; i < inputs->count; i++)
-		free_input(&inputs->items[i]);
-	free(inputs->items);
-	memset(inputs, 0, sizeof *inputs);
 }
 
 /* -1 or an exit status, as all below. */
@@ -296,44 +287,227 @@ static int add_operand(struct frcnn_inputs *inputs, const char *operand)
 
 /* ---- lists ---------------------------------------------------------------------- */
 
-static int add_list(struct frcnn_inputs *inputs, bool null)
+/* A list of names on standard input. */
+struct frcnn_stream {
+	struct frcnn_buffer text; /* read, and from at on not taken yet */
+	size_t at, number;        /* number: lines taken */
+	bool null, ended;
+	int wake[2]; /* a byte in this pipe ends the waiting */
+	struct frcnn_shard shard;
+	size_t seen; /* inputs before sharding */
+};
+
+static void free_stream(struct frcnn_stream *stream)
 {
-	char *line = NULL;
-	size_t capacity = 0, number = 0;
-	int end = -1;
+	if (!stream)
+		return;
+	frcnn_buffer_free(&stream->text);
+	for (int i = 0; i < 2; i++)
+		if (stream->wake[i] >= 0)
+			close(stream->wake[i]);
+	free(stream);
+}
+
+/* -1 or an exit status. can_stop: frcnn_inputs_stop will work. */
+static int new_stream(bool null, bool can_stop, struct frcnn_stream **out)
+{
+	struct frcnn_stream *stream;
 
 	if (isatty(STDIN_FILENO))
 		return frcnn_usage("standard input is a terminal: name images or folders, or pipe a list of names in");
-	while (end < 0) {
-		struct stat info;
-		ssize_t size = getdelim(&line, &capacity, null ? '\0' : '\n', stdin);
-
-		if (size < 0)
-			break;
-		number++;
-		if (size > 0 && line[size - 1] == (null ? '\0' : '\n'))
-			line[--size] = '\0';
-		if (size == 0)
-			continue;
-		if (strlen(line) != (size_t)size) {
-			frcnn_report("standard input", "line %zu holds a NUL byte; lists separated by NULs need -0",
-				     number);
-			inputs->failed++;
-			continue;
-		}
-		if (!null && line[size - 1] == '\r' && stat(line, &info) < 0) {
-			line[size - 1] = '\0';
-			if (stat(line, &info) < 0)
-				line[size - 1] = '\r';
-		}
-		end = add_operand(inputs, line);
+	stream = frcnn_calloc(1, sizeof *stream);
+	if (!stream)
+		return no_memory();
+	stream->null = null;
+	stream->wake[0] = stream->wake[1] = -1;
+	if (can_stop && pipe2(stream->wake, O_CLOEXEC) < 0) {
+		frcnn_report_errno("standard input", errno);
+		free_stream(stream);
+		return FRCNN_EXIT_TROUBLE;
 	}
-	if (end < 0 && ferror(stdin)) {
+	*out = stream;
+	return -1;
+}
+
+enum { NAME_END, NAME_THERE, NAME_LATER };
+
+/* Reads on. NAME_LATER: nothing is there, and wait is false. */
+static int read_on(struct frcnn_inputs *inputs, struct frcnn_stream *stream, bool wait)
+{
+	struct pollfd files[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = stream->wake[0], .events = POLLIN}};
+	char block[16384];
+	ssize_t size;
+
+	while (poll(files, 2, wait ? -1 : 0) < 0)
+		if (errno != EINTR)
+			break;
+	if (files[1].revents) {
+		stream->at = stream->text.size;
+		stream->ended = true;
+		return NAME_END;
+	}
+	if (!files[0].revents && !wait)
+		return NAME_LATER;
+	do
+		size = read(STDIN_FILENO, block, sizeof block);
+	while (size < 0 && errno == EINTR);
+	if (size < 0) {
 		frcnn_report_errno("standard input", errno);
 		inputs->failed++;
 	}
-	free(line);
+	stream->ended = size <= 0;
+	if (stream->at > 0)
+		memmove(stream->text.data, stream->text.data + stream->at, stream->text.size - stream->at);
+	stream->text.size -= stream->at;
+	stream->at = 0;
+	if (size > 0)
+		frcnn_buffer_add(&stream->text, block, (size_t)size);
+	return NAME_THERE;
+}
+
+/* The next line, until the next call, without its end; the last one may have none. */
+static int next_line(struct frcnn_inputs *inputs, struct frcnn_stream *stream, bool wait, char **line, size_t *size)
+{
+	for (;;) {
+		size_t left = stream->text.size - stream->at;
+		char *rest = left > 0 ? stream->text.data + stream->at : NULL, *end;
+		int state;
+
+		end = rest ? memchr(rest, stream->null ? '\0' : '\n', left) : NULL;
+		if (!end && stream->ended && left > 0 && !stream->text.failed) {
+			frcnn_buffer_putc(&stream->text, '\n');
+			rest = stream->text.data + stream->at;
+			end = rest + left;
+		}
+		if (stream->text.failed) {
+			stream->ended = true;
+			inputs->failed++;
+			no_memory();
+			frcnn_buffer_free(&stream->text);
+			stream->at = 0;
+			return NAME_END;
+		}
+		if (end) {
+			*end = '\0';
+			*line = rest;
+			*size = (size_t)(end - rest);
+			stream->at += *size + 1;
+			stream->number++;
+			return NAME_THERE;
+		}
+		if (stream->ended)
+			return NAME_END;
+		state = read_on(inputs, stream, wait);
+		if (state != NAME_THERE)
+			return state;
+	}
+}
+
+static void keep_shard(struct frcnn_inputs *inputs, size_t from, size_t seen, struct frcnn_shard shard)
+{
+	size_t kept = from;
+
+	if (shard.count == 0)
+		return;
+	for (size_t i = from; i < inputs->count; i++) {
+		if ((int64_t)(seen + i - from) % shard.count == shard.index - 1)
+			inputs->items[kept++] = inputs->items[i];
+		else
+			free_input(&inputs->items[i]);
+	}
+	inputs->count = kept;
+}
+
+/* Adds what the next line names, which may be nothing or a folder. *end: -1 or an exit status. */
+static int read_name(struct frcnn_inputs *inputs, struct frcnn_stream *stream, bool wait, int *end)
+{
+	struct stat info;
+	char *line;
+	size_t size, before = inputs->count, added;
+	int state = next_line(inputs, stream, wait, &line, &size);
+
+	*end = -1;
+	if (state != NAME_THERE || size == 0)
+		return state;
+	if (strlen(line) != size) {
+		frcnn_report("standard input", "line %zu holds a NUL byte; lists separated by NULs need -0",
+			     stream->number);
+		inputs->failed++;
+		return NAME_THERE;
+	}
+	if (!stream->null && line[size - 1] == '\r' && stat(line, &info) < 0) {
+		line[size - 1] = '\0';
+		if (stat(line, &info) < 0)
+			line[size - 1] = '\r';
+	}
+	*end = add_operand(inputs, line);
+	added = inputs->count - before;
+	keep_shard(inputs, before, stream->seen, stream->shard);
+	stream->seen += added;
+	return NAME_THERE;
+}
+
+static int add_list(struct frcnn_inputs *inputs, bool null)
+{
+	struct frcnn_stream *stream = NULL;
+	int end = new_stream(null, false, &stream);
+
+	while (end < 0 && read_name(inputs, stream, true, &end) == NAME_THERE)
+		;
+	free_stream(stream);
 	return end;
+}
+
+int frcnn_inputs_stream(struct frcnn_inputs *inputs, char **operands, int count, bool null, struct frcnn_shard shard)
+{
+	bool list = count == 0 || strcmp(operands[count - 1], "-") == 0;
+	int end = -1;
+
+	if (!list || count > 1)
+		end = frcnn_inputs_gather(inputs, operands, list ? count - 1 : count, null);
+	if (end < 0 && list)
+		end = new_stream(null, true, &inputs->stream);
+	if (end < 0 && list) {
+		inputs->stream->seen = inputs->count;
+		inputs->stream->shard = shard;
+	}
+	if (end < 0)
+		keep_shard(inputs, 0, 0, shard);
+	return end;
+}
+
+bool frcnn_inputs_ready(struct frcnn_inputs *inputs, size_t i)
+{
+	int end = -1;
+
+	while (end < 0 && i >= inputs->count)
+		if (!inputs->stream || read_name(inputs, inputs->stream, false, &end) != NAME_THERE)
+			return false;
+	return i < inputs->count;
+}
+
+bool frcnn_inputs_take(struct frcnn_inputs *inputs, size_t i, struct frcnn_input *out)
+{
+	int end = -1;
+
+	while (i >= inputs->count) {
+		if (!inputs->stream || read_name(inputs, inputs->stream, true, &end) != NAME_THERE)
+			return false;
+		if (end < 0)
+			continue;
+		/* No memory for a name: nothing that follows would find any. */
+		inputs->failed++;
+		inputs->stream->ended = true;
+		inputs->stream->at = inputs->stream->text.size;
+	}
+	*out = inputs->items[i];
+	return true;
+}
+
+void frcnn_inputs_stop(struct frcnn_inputs *inputs)
+{
+	if (inputs->stream && write(inputs->stream->wake[1], "", 1) < 0)
+		frcnn_report_errno("standard input", errno);
 }
 
 int frcnn_inputs_gather(struct frcnn_inputs *inputs, char **operands, int count, bool null)
@@ -452,17 +626,7 @@ void frcnn_inputs_remove(struct frcnn_inputs *inputs, size_t i)
 
 void frcnn_inputs_shard(struct frcnn_inputs *inputs, struct frcnn_shard shard)
 {
-	size_t kept = 0;
-
-	if (shard.count == 0)
-		return;
-	for (size_t i = 0; i < inputs->count; i++) {
-		if ((int64_t)i % shard.count == shard.index - 1)
-			inputs->items[kept++] = inputs->items[i];
-		else
-			free_input(&inputs->items[i]);
-	}
-	inputs->count = kept;
+	keep_shard(inputs, 0, 0, shard);
 }
 
 int frcnn_inputs_digest(const struct frcnn_inputs *inputs, char hex[65], struct frcnn_error *err)
@@ -481,4 +645,15 @@ int frcnn_inputs_digest(const struct frcnn_inputs *inputs, char hex[65], struct 
 	status = text.failed ? frcnn_fail_nomem(err) : frcnn_sha256(text.size ? text.data : "", text.size, hex, err);
 	frcnn_buffer_free(&text);
 	return status;
+}
+
+void frcnn_inputs_free(struct frcnn_inputs *inputs)
+{
+	if (!inputs)
+		return;
+	for (size_t i = 0; i < inputs->count; i++)
+		free_input(&inputs->items[i]);
+	free(inputs->items);
+	free_stream(inputs->stream);
+	memset(inputs, 0, sizeof *inputs);
 }
