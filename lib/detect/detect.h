@@ -26,6 +26,7 @@
 #ifndef FRCNN_DETECT_H
 #define FRCNN_DETECT_H
 
+#include "kernels/kernels.h"
 #include "model/model.h"
 #include "nms/nms.h"
 
@@ -95,6 +96,7 @@ enum frcnn_scratch_slot {
 
 struct frcnn_workspace { /* zero-initialise */
 	struct frcnn_scratch slots[FRCNN_SCRATCH_SLOTS];
+	const struct frcnn_kernels *kernels; /* for the arithmetic of channels (roi_align); NULL: the portable ones */
 };
 void frcnn_workspace_free(struct frcnn_workspace *workspace);
 
@@ -209,10 +211,11 @@ int frcnn_roi_pool(struct frcnn_pool *pool, const struct frcnn_feature *features
 		   struct frcnn_error *err);
 
 /* The two above are this with their own work on one RoI (roi_each.c). */
-int frcnn_roi_each(struct frcnn_pool *pool,
-		   void (*one)(const struct frcnn_feature *feature, const float *box, int channels, float *out),
-		   const struct frcnn_feature *features, int nfeatures, int channels, const float *boxes, size_t count,
-		   struct frcnn_workspace *workspace, float *out, struct frcnn_error *err);
+typedef void frcnn_roi_one(const struct frcnn_kernels *kernels, const struct frcnn_feature *feature, const float *box,
+			   int channels, float *out);
+int frcnn_roi_each(struct frcnn_pool *pool, frcnn_roi_one *one, const struct frcnn_feature *features, int nfeatures,
+		   int channels, const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
+		   struct frcnn_error *err);
 
 /* ---- post-processing (postprocess.c) --------------------------------------------------------- */
 

@@ -318,6 +318,7 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 		map = d->backend->output(d->features, i);
 		features[i] = (struct frcnn_feature){map.data, map.height, map.width, d->params.roi_scales[i]};
 	}
+	d->workspace.kernels = frcnn_kernels_get(frcnn_detector_cpu(d)); /* none for the reference */
 	*rows = d->outputs;
 	for (size_t at = 0; at < count && !status; at += most) {
 		size_t n = count - at < most ? count - at : most;

@@ -2,9 +2,7 @@
 
 #include <math.h>
 
-enum { MOST_TAPS = 2 * FRCNN_ROI_SAMPLES, LANES = 4, LINES = 8 };
-
-typedef float line __attribute__((vector_size(LANES * sizeof(float))));
+enum { MOST_TAPS = 2 * FRCNN_ROI_SAMPLES };
 
 void frcnn_roi_levels(const float *boxes, size_t count, const float *scales, int nscales, uint8_t *levels)
 {
@@ -71,39 +69,8 @@ static void place_bins(float start, float end, int size, struct taps bins[FRCNN_
 	}
 }
 
-/* One cell of the map and its share in a bin. */
-struct cell {
-	const float *at;
-	float weight;
-};
-
-/* out = the weighted sum of cells, channel by channel, cell after cell. */
-static void weigh_cells(const struct cell *cells, int count, int channels, float *out)
-{
-	int c = 0;
-	for (; c + LINES * LANES <= channels; c += LINES * LANES) {
-		line sum[LINES] = {{0}};
-		for (int k = 0; k < count; k++) {
-			const float *at = cells[k].at + c;
-			float weight = cells[k].weight;
-#pragma GCC unroll 8
-			for (int i = 0; i < LINES; i++) {
-				line x;
-				memcpy(&x, at + i * LANES, sizeof(x));
-				sum[i] += x * weight;
-			}
-		}
-		memcpy(out + c, sum, sizeof(sum));
-	}
-	for (; c < channels; c++) {
-		float sum = 0.0f;
-		for (int k = 0; k < count; k++)
-			sum += cells[k].at[c] * cells[k].weight;
-		out[c] = sum;
-	}
-}
-
-static void align_roi(const struct frcnn_feature *feature, const float *box, int channels, float *out)
+static void align_roi(const struct frcnn_kernels *kernels, const struct frcnn_feature *feature, const float *box,
+		      int channels, float *out)
 {
 	const float share = 1.0f / (FRCNN_ROI_SAMPLES * FRCNN_ROI_SAMPLES); /* of a sample; a power of two */
 	struct taps rows[FRCNN_ROI_SIZE], columns[FRCNN_ROI_SIZE];
@@ -114,15 +81,17 @@ static void align_roi(const struct frcnn_feature *feature, const float *box, int
 
 	for (int bin = 0; bin < FRCNN_ROI_SIZE * FRCNN_ROI_SIZE; bin++, out += pixel) {
 		const struct taps *y = &rows[bin / FRCNN_ROI_SIZE], *x = &columns[bin % FRCNN_ROI_SIZE];
-		struct cell cells[MOST_TAPS * MOST_TAPS];
-		int count = 0;
-		for (int i = 0; i < y->count; i++)
-			for (int j = 0; j < x->count; j++, count++)
-				cells[count] = (struct cell){
-				    feature->data +
-					((size_t)y->cell[i] * (size_t)feature->width + (size_t)x->cell[j]) * pixel,
-				    y->weight[i] * x->weight[j] * share};
-		weigh_cells(cells, count, channels, out);
+		const float *cells[MOST_TAPS * MOST_TAPS];
+		float weights[MOST_TAPS * MOST_TAPS];
+		size_t count = 0;
+		for (int i = 0; i < y->count; i++) {
+			const float *row = feature->data + (size_t)y->cell[i] * (size_t)feature->width * pixel;
+			for (int j = 0; j < x->count; j++, count++) {
+				cells[count] = row + (size_t)x->cell[j] * pixel;
+				weights[count] = y->weight[i] * x->weight[j] * share;
+			}
+		}
+		kernels->weigh(out, cells, weights, count, pixel);
 	}
 }
 

@@ -4,7 +4,8 @@
 enum { CHUNK = 8 }; /* RoIs of one task */
 
 struct roi_job {
-	void (*one)(const struct frcnn_feature *feature, const float *box, int channels, float *out);
+	frcnn_roi_one *one;
+	const struct frcnn_kernels *kernels;
 	const struct frcnn_feature *features;
 	const float *boxes;
 	const uint8_t *levels;
@@ -20,13 +21,13 @@ static void roi_chunk(void *context, size_t index, int worker)
 	size_t last = (index + 1) * CHUNK < job->count ? (index + 1) * CHUNK : job->count;
 	size_t floats = (size_t)FRCNN_ROI_SIZE * FRCNN_ROI_SIZE * (size_t)job->channels;
 	for (size_t i = index * CHUNK; i < last; i++)
-		job->one(&job->features[job->levels[i]], job->boxes + 4 * i, job->channels, job->out + i * floats);
+		job->one(job->kernels, &job->features[job->levels[i]], job->boxes + 4 * i, job->channels,
+			 job->out + i * floats);
 }
 
-int frcnn_roi_each(struct frcnn_pool *pool,
-		   void (*one)(const struct frcnn_feature *feature, const float *box, int channels, float *out),
-		   const struct frcnn_feature *features, int nfeatures, int channels, const float *boxes, size_t count,
-		   struct frcnn_workspace *workspace, float *out, struct frcnn_error *err)
+int frcnn_roi_each(struct frcnn_pool *pool, frcnn_roi_one *one, const struct frcnn_feature *features, int nfeatures,
+		   int channels, const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
+		   struct frcnn_error *err)
 {
 	uint8_t *levels = frcnn_scratch_get(&workspace->slots[FRCNN_SCRATCH_LEVELS], count, sizeof(*levels));
 	if (!levels)
@@ -35,7 +36,9 @@ int frcnn_roi_each(struct frcnn_pool *pool,
 	for (int i = 0; i < nfeatures; i++)
 		scales[i] = features[i].scale;
 	frcnn_roi_levels(boxes, count, scales, nfeatures, levels);
-	struct roi_job job = {one, features, boxes, levels, count, channels, out};
+	struct roi_job job = {
+	    one, workspace->kernels ? workspace->kernels : &frcnn_kernels_c, features, boxes, levels, count, channels,
+	    out};
 	frcnn_pool_run(pool, (count + CHUNK - 1) / CHUNK, roi_chunk, &job);
 	return 0;
 }

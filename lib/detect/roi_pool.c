@@ -47,8 +47,10 @@ static void take_maximum(const float *restrict cell, int channels, float *restri
 		out[i] = cell[i] > out[i] ? cell[i] : out[i];
 }
 
-static void pool_roi(const struct frcnn_feature *feature, const float *box, int channels, float *out)
+static void pool_roi(const struct frcnn_kernels *kernels, const struct frcnn_feature *feature, const float *box,
+		     int channels, float *out)
 {
+	(void)kernels; /* which let NaN through */
 	struct range rows[FRCNN_ROI_SIZE], columns[FRCNN_ROI_SIZE];
 	float scale = feature->scale;
 	size_t pixel = (size_t)channels;

@@ -80,6 +80,8 @@ struct frcnn_kernels {
 	void (*max_into)(float *y, const float *x, size_t n);
 	/* Pixel p, channel c: y = x * scale[c]; pixels * channels values. */
 	void (*scale_channels)(float *y, const float *x, const float *scale, size_t pixels, size_t channels);
+	/* y[i] = the sum of from[k][i] * weight[k] in the order of k < count, for n values; 0 when there are none. */
+	void (*weigh)(float *y, const float *const *from, const float *weight, size_t count, size_t n);
 	/* Winograd's F(4x4, 3x3): the 6 x 6 pixels (row-major, a multiple of 16 channels each) of one block,
 	 * transformed: value p of channel c at v + p * stride + c. */
 	void (*winograd_input)(const void *const pixel[36], size_t channels, float *v, size_t stride);

@@ -194,3 +194,37 @@ Test(channels, global_mean)
 		free(y);
 	}
 }
+
+/* Weighted sums of rows, beyond and below whole vectors, with the same bits in every table. */
+Test(channels, weighted_sums)
+{
+	enum { N = 300, ROWS = 16 };
+	float *rows = fill(N * ROWS, 8), *weight = fill(ROWS, 9);
+	const struct frcnn_kernels *kernels;
+
+	for (size_t n = 1; n <= N; n += n < 40 ? 1 : 13) {
+		const float *from[ROWS];
+		size_t count = n % (ROWS + 1);
+
+		for (size_t k = 0; k < count; k++)
+			from[k] = rows + k * n;
+		for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+			float *y = blank(n);
+
+			kernels->weigh(y, from, weight, count, n);
+			for (size_t i = 0; i < n; i++) {
+				volatile float sum = 0, product;
+
+				for (size_t k = 0; k < count; k++) {
+					product = from[k][i] * weight[k];
+					sum += product;
+				}
+				cr_assert_eq(y[i], sum, "%s: value %zu of %zu", kernels->name, i, n);
+			}
+			cr_assert_eq(y[n], MARK);
+			free(y);
+		}
+	}
+	free(rows);
+	free(weight);
+}

@@ -55,7 +55,7 @@ Test(detect_roi, levels)
 typedef int roi_function(struct frcnn_pool *, const struct frcnn_feature *, int, int, const float *, size_t,
 			 struct frcnn_workspace *, float *, struct frcnn_error *);
 
-/* Runs a function with one thread and with three; the results must be the same. */
+/* Runs a function with three threads and the best kernels, and with one and the portable ones: the same results. */
 static float *run(roi_function *function, const struct frcnn_feature *features, const float *boxes, size_t count)
 {
 	size_t floats = count * 49 * CHANNELS;
@@ -65,7 +65,9 @@ static float *run(roi_function *function, const struct frcnn_feature *features, 
 	cr_assert_eq(frcnn_pool_new(3, &pool, NULL), 0);
 	memset(out, 0xff, floats * sizeof(float));
 	memset(alone, 0xff, floats * sizeof(float));
+	workspace.kernels = frcnn_kernels_get(NULL);
 	cr_assert_eq(function(pool, features, LEVELS, CHANNELS, boxes, count, &workspace, out, NULL), 0);
+	workspace.kernels = NULL;
 	cr_assert_eq(function(NULL, features, LEVELS, CHANNELS, boxes, count, &workspace, alone, NULL), 0);
 	cr_assert_arr_eq(out, alone, floats * sizeof(float));
 	free(alone);

@@ -371,7 +371,8 @@ Test(kernels, every_table_is_complete_and_found_by_its_name)
 	int count = 0;
 
 	for (; (k = frcnn_kernels_list(count)); count++) {
-		cr_assert(k->gemm_tile && k->depthwise_row && k->add_act && k->max_into && k->scale_channels);
+		cr_assert(k->gemm_tile && k->depthwise_row && k->add_act && k->max_into && k->scale_channels &&
+			  k->weigh);
 		cr_assert(k->mr > 0 && k->nr > 0);
 		cr_assert_eq(frcnn_kernels_get(k->name), k);
 	}

@@ -41,6 +41,7 @@ const struct frcnn_kernels frcnn_kernels_c = {
     .add_act = add_act_c,
     .max_into = max_into_c,
     .scale_channels = scale_channels_c,
+    .weigh = weigh_c,
     .winograd_input = winograd_input_c,
     .winograd_output = winograd_output_c,
 };

@@ -111,6 +111,7 @@ const struct frcnn_kernels frcnn_kernels_avx2 = {
     .add_act = add_act_avx2,
     .max_into = max_into_avx2,
     .scale_channels = scale_channels_avx2,
+    .weigh = weigh_avx2,
     .winograd_input = winograd_input_avx2,
     .winograd_output = winograd_output_avx2,
 };

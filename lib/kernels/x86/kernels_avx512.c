@@ -20,6 +20,7 @@ const struct frcnn_kernels frcnn_kernels_avx512 = {
     .add_act = add_act_avx512,
     .max_into = max_into_avx512,
     .scale_channels = scale_channels_avx512,
+    .weigh = weigh_avx512,
     .winograd_input = winograd_input_avx512,
     .winograd_output = winograd_output_avx512,
 };
