@@ -11,7 +11,7 @@ case $(cat stats) in
 *) fail "$(cat stats)" ;;
 esac
 tr ',{' '\n\n' <stats | sed -n 's/^"\([a-z0-9_]*\)":.*/\1/p' | sort -u >got
-for key in images failed seconds images_per_second peak_memory_bytes model cpu threads stages_ms decode transform \
+for key in images failed seconds images_per_second peak_memory_bytes model cpu threads images_at_once stages_ms decode transform \
 	backbone proposals roi head post write total p50 p95 p99 mean; do
 	echo $key
 done | sort >wanted

@@ -46,6 +46,7 @@ wrong '--anchors does not go with --anchor-sizes or --aspect-ratios' --anchors '
 wrong '--proposals does not go with --proposals-from' --proposals --proposals-from x y
 wrong '--slice does not go with --proposals' --slice 64x64 --proposals x
 wrong '--proposals does not go with --format coco, which has no place for them' --proposals --format coco x
+wrong '--latency does not go with --throughput' --throughput --latency x
 wrong '--image-root needs --gt' --image-root . x
 wrong '--resume needs -o FILE' --resume x
 wrong '--resume needs -o FILE' --resume -o - x
