@@ -21,8 +21,9 @@ struct shared {
 	bool reference;              /* every node by the plain C reference, on the caller's thread */
 	struct frcnn_packed *packed; /* one a params entry */
 	size_t nparams;
-	size_t scratch_floats; /* that a worker of any context needs */
-	atomic_int contexts;   /* the last one frees this */
+	enum frcnn_storage *storage; /* of each node's value */
+	size_t scratch_floats;       /* that a worker of any context needs */
+	atomic_int contexts;         /* the last one frees this */
 };
 
 /* A context: all that a run writes. One caller at a time; contexts of one network may run at once. */
@@ -67,6 +68,8 @@ static struct frcnn_conv geometry(const struct network *net, const struct plan *
 	    .weight = net->graph.params[node->params].weight,
 	    .bias = net->graph.params[node->params].bias,
 	    .act = (enum frcnn_gemm_act)node->act,
+	    .x_as = net->shared->storage ? net->shared->storage[node->input[0]] : FRCNN_AS_F32,
+	    .y_as = net->shared->storage ? net->shared->storage[i] : FRCNN_AS_F32,
 	};
 }
 
@@ -98,6 +101,7 @@ static void drop_shared(struct shared *shared)
 		free(shared->packed[i].bf16);
 	}
 	free(shared->packed);
+	free(shared->storage);
 	free(shared);
 }
 
@@ -153,6 +157,53 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 		free(p->bias);
 		p->weight = p->bias = NULL;
 	}
+	return 0;
+}
+
+/* ---- precision of tensors --------------------------------------------------------- */
+
+/* Whether a node is computed by kernels that read and write bfloat16 as well. */
+static bool knows_bf16(const struct network *net, const struct frcnn_node *node)
+{
+	const struct frcnn_packed *packed = node->op == FRCNN_OP_CONV ? &net->shared->packed[node->params] : NULL;
+
+	return packed && (packed->winograd || packed->bf16);
+}
+
+/*
+ * In bfloat16 are the values that nothing but such kernels writes and reads: half the memory to move, and rounded only
+ * where matrix products would round them anyway, but for residuals and the inputs of 3 x 3 convolutions. Upsampling
+ * copies either, pairs as if they were floats.
+ */
+static int choose_storage(struct network *net, struct frcnn_error *err)
+{
+	const struct frcnn_graph *g = &net->graph;
+	enum frcnn_storage *as = frcnn_calloc(g->count, sizeof *as);
+
+	net->shared->storage = as;
+	if (!as)
+		return frcnn_fail_nomem(err);
+	if (!net->shared->bf16)
+		return 0;
+	for (size_t i = 0; i < g->count; i++)
+		if (knows_bf16(net, &g->nodes[i]) ||
+		    (g->nodes[i].op == FRCNN_OP_UPSAMPLE && g->nodes[i].channels % 2 == 0))
+			as[i] = FRCNN_AS_BF16;
+	for (int k = 0; k < g->noutputs; k++)
+		as[g->outputs[k]] = FRCNN_AS_F32;
+	/* Readers come after what they read: what they can do is settled first. */
+	for (size_t i = g->count; i-- > 0;) {
+		const struct frcnn_node *node = &g->nodes[i];
+		bool reads = knows_bf16(net, node) || (node->op == FRCNN_OP_UPSAMPLE && as[i] == FRCNN_AS_BF16);
+		int from[3] = {node->input[0], node->op == FRCNN_OP_UPSAMPLE ? -1 : node->input[1], node->residual};
+
+		for (int k = 0; k < 3 && !node->dead && !reads; k++)
+			if (from[k] >= 0)
+				as[from[k]] = FRCNN_AS_F32;
+	}
+	for (size_t i = 0; i < g->count; i++)
+		if (g->nodes[i].op == FRCNN_OP_UPSAMPLE && !g->nodes[i].dead)
+			as[i] = as[g->nodes[i].input[0]];
 	return 0;
 }
 
@@ -243,6 +294,8 @@ static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, enum frcnn_pr
 		goto out;
 	}
 	status = pack_weights(net, err);
+	if (!status)
+		status = choose_storage(net, err);
 out:
 	if (status) {
 		cpu_release(net);
@@ -294,6 +347,8 @@ static int lay_out(struct network *net, struct plan *plan, struct frcnn_error *e
 					    node->channels, node->height, node->width);
 			goto out;
 		}
+		if (net->shared->storage[i] == FRCNN_AS_BF16)
+			floats = (floats + 1) / 2;
 		blocks[i].size = (floats + 15) / 16 * 16;
 		plan->heights[i] = node->height;
 		plan->widths[i] = node->width;
@@ -420,8 +475,10 @@ static void run_node(struct network *net, int i)
 	switch (node->op) {
 	case FRCNN_OP_CONV:
 		conv = geometry(net, plan, i);
-		if (node->residual >= 0)
+		if (node->residual >= 0) {
 			conv.residual = net->arena + plan->offset[node->residual];
+			conv.residual_as = net->shared->storage[node->residual];
+		}
 		if (!has_kernel(net, node))
 			frcnn_conv_reference(&conv, x, y);
 		else if (node->groups > 1)
@@ -455,6 +512,10 @@ static void run_node(struct network *net, int i)
 		frcnn_global_mean_run(in, net->pool, x, y);
 		break;
 	case FRCNN_OP_UPSAMPLE:
+		if (net->shared->storage[i] == FRCNN_AS_BF16) {
+			in.channels /= 2;
+			out.channels /= 2;
+		}
 		frcnn_upsample_run(in, out, net->pool, x, y);
 		break;
 	case FRCNN_OP_INPUT:

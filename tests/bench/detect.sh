@@ -182,7 +182,8 @@ for part in $parts; do
 	accuracy)
 		if "$build/bin/frcnn-detect" -q --precision bf16 "$image" >/dev/null 2>&1; then
 			accuracy parts "$FRCNN_DATA/parts/instances.json" "$FRCNN_DATA/parts/images"
-			accuracy bccd "$FRCNN_DATA/bccd/bccd_test_coco.json" "$FRCNN_DATA/bccd/images" --model "$model"
+			accuracy bccd "$FRCNN_DATA/bccd/bccd_test_coco.json" "$FRCNN_DATA/bccd/images" --model "$model" \
+				--min-size 400 --max-size 667
 		else
 			echo "accuracy of bf16: left out: not on this machine"
 		fi
