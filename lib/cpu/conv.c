@@ -11,7 +11,10 @@
 
 #define BLOCK_TILES  16   /* rows of a task, in tiles */
 #define PACKED_DEPTH 256  /* depth of a block that is gathered: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
-#define DIRECT_DEPTH 512  /* of one that is read where it lies */
+#define DIRECT_DEPTH 512  /* of one that is read where it lies; windows, whose rows are not split, may have a few more \
+			   */
+#define MOST_RUN     1024 /* of one row of such a window */
+#define WIDE         8    /* tiles in a row of outputs from which on windows are read where they lie */
 #define GAP          16   /* values between gathered rows, which keep them out of each other's cache sets */
 #define MOST_COLUMNS 1024 /* of a task */
 #define ENOUGH_TASKS 8    /* below that, panels are split too */
@@ -157,6 +160,13 @@ static void gather_row(const struct frcnn_conv *v, size_t c, const char *image, 
 
 /* ---- the product -------------------------------------------------------------- */
 
+/* Where the rows of A come from. */
+enum source {
+	GATHERED,
+	ROWS,    /* they lie in x as they are, all of them */
+	WINDOWS, /* a tile of neighbours inside of the image: a run of memory for each row of the window */
+};
+
 struct conv_job {
 	const struct frcnn_kernels *kernels;
 	const struct frcnn_conv *conv;
@@ -165,8 +175,9 @@ struct conv_job {
 	const char *x;
 	char *y;
 	const struct frcnn_kernels_bf16 *bf16; /* where packed->bf16 is there */
-	size_t rows, depth, block_depth, lda;
-	bool direct; /* A is read where it lies in x; lda is of what is gathered all the same */
+	enum source source;
+	size_t rows, depth, block_depth, lda; /* lda is of what is gathered, and some of every source is */
+	size_t run;                           /* of a window: a block of depth has some of them */
 	size_t tiles, blocks;
 	size_t panels, groups, panels_per_group;
 };
@@ -174,17 +185,27 @@ struct conv_job {
 /* Sums, one line, gathered rows. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels)
 {
-	return BLOCK_TILES * (size_t)kernels->mr * (MOST_COLUMNS + PACKED_DEPTH + GAP) + DIRECT_DEPTH;
+	return BLOCK_TILES * (size_t)kernels->mr * (MOST_COLUMNS + MOST_RUN + GAP) + MOST_RUN;
 }
 
-/* Whether rows of A lie in x as they are, a fixed distance apart that the first cache can hold a tile of. */
-static bool is_direct(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, bool bf16)
+/* Rows that are read where they lie are a distance apart that the first cache can hold a tile of. */
+static enum source source_of(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, bool bf16)
 {
 	bool pixels = v->kernel_h == 1 && v->kernel_w == 1 && v->stride == 1 && v->pad == 0;
 	bool images = v->kernel_h == v->height && v->kernel_w == v->width && v->pad == 0 && v->dilation == 1;
+	bool rows = pixels || images;
+	size_t run = (size_t)v->kernel_w * (size_t)v->channels;
+	size_t apart = rows ? depth_of(v) : (size_t)v->stride * (size_t)v->channels;
 
-	return (pixels || images) && bf16 == (v->x_as == FRCNN_AS_BF16) && (!bf16 || depth_of(v) % 2 == 0) &&
-	       (kernels->mr <= 8 || depth_of(v) * frcnn_storage_size(v->x_as) % CACHE_WAY != 0);
+	if (bf16 != (v->x_as == FRCNN_AS_BF16) ||
+	    (kernels->mr > 8 && apart * frcnn_storage_size(v->x_as) % CACHE_WAY == 0))
+		return GATHERED;
+	if (rows)
+		return bf16 && apart % 2 ? GATHERED : ROWS;
+	return v->dilation > 1 || run > MOST_RUN || (bf16 && (run % 2 || v->channels % 2)) ||
+		       v->out_width < WIDE * kernels->mr
+		   ? GATHERED
+		   : WINDOWS;
 }
 
 /* Rows row .. row + rows, depth first .. last, to out, lda values apart; missing rows of the last tile are zero. */
@@ -219,6 +240,41 @@ static void gather(const struct conv_job *job, size_t row, size_t rows, size_t f
 		memset(out, 0, stride);
 }
 
+/* A tile of rows as the kernel reads it. */
+struct tile_rows {
+	const char *a;
+	size_t lda, run_step;
+	bool in_place;
+};
+
+/* The rows of one tile, depth first .. last, where they lie or gathered into slot. */
+static struct tile_rows find_rows(const struct conv_job *job, size_t row, size_t rows, size_t first, size_t last,
+				  float *line, char *slot)
+{
+	const struct frcnn_conv *v = job->conv;
+	size_t mr = (size_t)job->kernels->mr, size = frcnn_storage_size(v->x_as), c = (size_t)v->channels;
+
+	if (job->source == ROWS && rows == mr)
+		return (struct tile_rows){job->x + (row * job->depth + first) * size, job->depth, 0, true};
+	if (job->source == WINDOWS && rows == mr) {
+		size_t plane = (size_t)v->out_height * (size_t)v->out_width, rest = row % plane;
+		int ox = (int)(rest % (size_t)v->out_width), x = ox * v->stride - v->pad;
+		int y = (int)(rest / (size_t)v->out_width) * v->stride - v->pad;
+		size_t at;
+
+		if (ox + (int)mr <= v->out_width && x >= 0 && y >= 0 && y + v->kernel_h <= v->height &&
+		    x + ((int)mr - 1) * v->stride + v->kernel_w <= v->width) {
+			at = ((row / plane * (size_t)v->height + (size_t)y + first / job->run) * (size_t)v->width +
+			      (size_t)x) *
+			     c;
+			return (struct tile_rows){job->x + at * size, (size_t)v->stride * c, (size_t)v->width * c,
+						  true};
+		}
+	}
+	gather(job, row, rows, first, last, line, slot);
+	return (struct tile_rows){slot, job->lda, job->run, false};
+}
+
 /* Some tiles of rows times some panels of filters. */
 static void conv_task(void *context, size_t index, int worker)
 {
@@ -228,41 +284,43 @@ static void conv_task(void *context, size_t index, int worker)
 	size_t block = index / job->groups, first_panel = index % job->groups * job->panels_per_group;
 	size_t last_panel = first_panel + job->panels_per_group;
 	size_t row = block * job->tiles / job->blocks * mr, end = (block + 1) * job->tiles / job->blocks * mr;
-	size_t rows = (end < job->rows ? end : job->rows) - row, whole = rows / mr * mr;
+	size_t rows = (end < job->rows ? end : job->rows) - row, tiles = frcnn_ceil_div(rows, mr);
 	size_t element = job->bf16 ? sizeof(uint16_t) : sizeof(float), panel_size;
 	size_t residual_size = frcnn_storage_size(v->residual_as), y_size = frcnn_storage_size(v->y_as);
 	const char *weight = job->bf16 ? (const char *)job->packed->bf16 : (const char *)job->packed->weight;
 	float *sums = job->scratch->block[worker], *line = sums + BLOCK_TILES * mr * MOST_COLUMNS;
-	char *gathered = (char *)(line + DIRECT_DEPTH);
+	char *slots = (char *)(line + MOST_RUN);
+	struct tile_rows from[BLOCK_TILES];
 
 	last_panel = last_panel < job->panels ? last_panel : job->panels;
 	panel_size = (job->bf16 ? frcnn_ceil_div(job->depth, 2) * 2 : job->depth) * nr * element;
 	for (size_t first = 0; first < job->depth; first += job->block_depth) {
 		size_t last = first + job->block_depth < job->depth ? first + job->block_depth : job->depth;
+		size_t runs = job->source == WINDOWS ? (last - first) / job->run : 1, depth = (last - first) / runs;
 
-		if (!job->direct)
-			gather(job, row, rows, first, last, line, gathered);
-		else if (whole < rows)
-			gather(job, row + whole, rows - whole, first, last, line, gathered);
+		for (size_t i = 0; i < tiles; i++)
+			from[i] = find_rows(job, row + i * mr, rows - i * mr < mr ? rows - i * mr : mr, first, last,
+					    line, slots + i * mr * job->lda * element);
 		for (size_t panel = first_panel; panel < last_panel; panel++) {
 			size_t column = panel * nr;
 
-			for (size_t i = 0; i < rows; i += mr) {
-				bool in_place = job->direct && i < whole;
-				size_t at = (row + i) * k + column;
+			for (size_t i = 0; i < tiles; i++) {
+				size_t at = (row + i * mr) * k + column;
 				struct frcnn_gemm_tile tile = {
-				    .depth = job->bf16 ? frcnn_ceil_div(last - first, 2) : last - first,
-				    .a = in_place ? job->x + ((row + i) * job->depth + first) * element
-						  : gathered + (job->direct ? 0 : i * job->lda) * element,
-				    .lda = in_place ? job->depth : job->lda,
+				    .depth = job->bf16 ? frcnn_ceil_div(depth, 2) : depth,
+				    .a = from[i].a,
+				    .lda = from[i].lda,
+				    .runs = runs,
+				    .run_step = from[i].run_step,
 				    .b = weight + panel * panel_size + first * nr * element,
 				    .bias = first == 0 ? job->packed->bias + column : NULL,
-				    .sums = sums + i * (job->panels_per_group * nr) + (panel - first_panel) * nr,
+				    .sums = sums + i * mr * (job->panels_per_group * nr) + (panel - first_panel) * nr,
 				    .lds = job->panels_per_group * nr,
-				    .rows = rows - i < mr ? rows - i : mr,
+				    .rows = rows - i * mr < mr ? rows - i * mr : mr,
 				    .columns = k - column < nr ? k - column : nr,
 				    .act = v->act,
-				    .fetch = in_place && i + mr < whole && panel == first_panel,
+				    .fetch = panel == first_panel && i + 1 < tiles && from[i].in_place &&
+					     from[i + 1].in_place,
 				};
 
 				if (last == job->depth) {
@@ -288,8 +346,11 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 	job.bf16 = packed->bf16 ? frcnn_kernels_bf16_get(kernels) : NULL;
 	job.rows = (size_t)v->n * (size_t)v->out_height * (size_t)v->out_width;
 	job.depth = depth_of(v);
-	job.direct = is_direct(kernels, v, job.bf16 != NULL);
-	job.block_depth = job.direct ? DIRECT_DEPTH : PACKED_DEPTH;
+	job.source = source_of(kernels, v, job.bf16 != NULL);
+	job.run = (size_t)v->kernel_w * (size_t)v->channels;
+	job.block_depth = job.source == GATHERED ? PACKED_DEPTH : DIRECT_DEPTH;
+	if (job.source == WINDOWS)
+		job.block_depth = job.run > DIRECT_DEPTH ? job.run : DIRECT_DEPTH / job.run * job.run;
 	job.lda = job.block_depth + GAP;
 	job.tiles = frcnn_ceil_div(job.rows, (size_t)kernels->mr);
 	job.blocks = frcnn_ceil_div(job.tiles, BLOCK_TILES);

@@ -28,12 +28,13 @@ enum frcnn_storage { FRCNN_AS_F32, FRCNN_AS_BF16 };
  * a + i * lda + 2 * p, of column j at b + (p * nr + j) * 2; sums and bias stay float32.
  */
 struct frcnn_gemm_tile {
-	size_t depth;  /* of this block, at least 1 */
+	size_t depth;  /* of this block in each run, at least 1 */
 	const void *a; /* mr rows, row i at a + i * lda elements; rows that y lacks are read too */
 	size_t lda;
-	const void *b;     /* packed: row p at b + p * nr, 64-byte aligned */
-	const float *bias; /* nr values; NULL: not the first block */
-	float *sums;       /* (mr, nr), row i at sums + i * lds; not used when first and last are one */
+	size_t runs, run_step; /* of A: depth elements each, run_step elements apart; 0 runs are 1 */
+	const void *b;         /* packed: row p at b + p * nr, 64-byte aligned */
+	const float *bias;     /* nr values; NULL: not the first block */
+	float *sums;           /* (mr, nr), row i at sums + i * lds; not used when first and last are one */
 	size_t lds;
 	void *y; /* row i at y + i * ldy; NULL: not the last block */
 	size_t ldy;

@@ -15,10 +15,11 @@ static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 	for (size_t i = 0; i < MR; i++)
 		for (size_t j = 0; j < NR; j++)
 			acc[i][j] = t->bias ? t->bias[j] : t->sums[i * t->lds + j];
-	for (size_t p = 0; p < t->depth; p++)
-		for (size_t i = 0; i < MR; i++)
-			for (size_t j = 0; j < NR; j++)
-				acc[i][j] += a[i * t->lda + p] * b[p * NR + j];
+	for (size_t run = 0; run < (t->runs ? t->runs : 1); run++, a += t->run_step)
+		for (size_t p = 0; p < t->depth; p++, b += NR)
+			for (size_t i = 0; i < MR; i++)
+				for (size_t j = 0; j < NR; j++)
+					acc[i][j] += a[i * t->lda + p] * b[j];
 	if (!y) {
 		for (size_t i = 0; i < MR; i++)
 			memcpy(t->sums + i * t->lds, acc[i], sizeof acc[i]);

@@ -38,13 +38,13 @@ static inline __m256i lanes(size_t columns, size_t column)
 }
 
 /* What the next tile reads and writes is fetched while this one is computed. */
-static inline void fetch_ahead(const struct frcnn_gemm_tile *t, size_t k, size_t *row)
+static inline void fetch_ahead(const struct frcnn_gemm_tile *t, const float *a, size_t k, size_t *row)
 {
-	size_t rounds = (t->depth + FETCH - 1) / FETCH, each = (MR + rounds - 1) / rounds;
+	size_t rounds = (t->depth + FETCH - 1) / FETCH * (t->runs ? t->runs : 1), each = (MR + rounds - 1) / rounds;
 	const float *residual = t->residual;
 
 	for (size_t i = 0; t->fetch && i < MR; i++)
-		__builtin_prefetch((const float *)t->a + (MR + i) * t->lda + k);
+		__builtin_prefetch(a + (MR + i) * t->lda + k);
 	for (size_t n = 0; t->y && n < each && *row < MR; n++, ++*row) {
 		__builtin_prefetch((float *)t->y + (MR + *row) * t->ldy, 1);
 		if (residual)
@@ -55,7 +55,8 @@ static inline void fetch_ahead(const struct frcnn_gemm_tile *t, size_t k, size_t
 static void gemm_tile_avx2(const struct frcnn_gemm_tile *t)
 {
 	size_t lda = t->lda, row = 0;
-	const float *a0 = t->a, *a3 = a0 + 3 * lda, *b = t->b, *residual = t->residual;
+	size_t runs = t->runs ? t->runs : 1;
+	const float *b = t->b, *residual = t->residual;
 	float *y = t->y;
 	__m256 acc[MR][2];
 
@@ -64,18 +65,22 @@ static void gemm_tile_avx2(const struct frcnn_gemm_tile *t)
 		acc[i][0] = _mm256_loadu_ps(t->bias ? t->bias : t->sums + i * t->lds);
 		acc[i][1] = _mm256_loadu_ps((t->bias ? t->bias : t->sums + i * t->lds) + 8);
 	}
-	for (size_t k = 0; k < t->depth; k += FETCH) {
-		size_t n = t->depth - k < FETCH ? t->depth - k : FETCH;
+	for (size_t run = 0; run < runs; run++) {
+		const float *a = (const float *)t->a + run * t->run_step, *a0 = a, *a3 = a0 + 3 * lda;
 
-		fetch_ahead(t, k, &row);
-		for (size_t p = 0; p < n; p++, a0++, a3++, b += NR) {
-			__m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8), x;
+		for (size_t k = 0; k < t->depth; k += FETCH) {
+			size_t n = t->depth - k < FETCH ? t->depth - k : FETCH;
+
+			fetch_ahead(t, a, k, &row);
+			for (size_t p = 0; p < n; p++, a0++, a3++, b += NR) {
+				__m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8), x;
 
 #define STEP(i, base, times)                                                                                           \
 	x = _mm256_broadcast_ss(base + times * lda);                                                                   \
 	acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);                                                                 \
 	acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
-			ROWS(STEP)
+				ROWS(STEP)
+			}
 		}
 	}
 	if (!y) {
