@@ -110,7 +110,7 @@ class Ours:
     name = "frcnn-detect"
 
     def __init__(self, model, architecture, mode):
-        self.command = [detect, "-q", "-j", threads, "--model", model, "--arch", architecture, "--stats=json"]
+        self.command = [detect, "-q", "-j", threads, "--model", model, "--arch", architecture, "--latency", "--stats=json"]
         self.command += {"fp32": [], "bf16": ["--precision", "bf16"], "avx2": ["--cpu", "avx2"]}[mode]
         self.seconds, self.part, self.mbs = [], [], []
 
