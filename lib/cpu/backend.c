@@ -186,7 +186,7 @@ static int choose_storage(struct network *net, struct frcnn_error *err)
 	if (!net->shared->bf16)
 		return 0;
 	for (size_t i = 0; i < g->count; i++)
-		if (knows_bf16(net, &g->nodes[i]) ||
+		if (knows_bf16(net, &g->nodes[i]) || g->nodes[i].op == FRCNN_OP_INPUT ||
 		    (g->nodes[i].op == FRCNN_OP_UPSAMPLE && g->nodes[i].channels % 2 == 0))
 			as[i] = FRCNN_AS_BF16;
 	for (int k = 0; k < g->noutputs; k++)
@@ -451,7 +451,18 @@ static float *cpu_input(void *network)
 {
 	struct network *net = network;
 
-	return net->arena + net->plan->offset[0];
+	return net->shared->storage[0] == FRCNN_AS_F32 ? net->arena + net->plan->offset[0] : NULL;
+}
+
+static void cpu_store(void *network, size_t at, const float *values, size_t count)
+{
+	struct network *net = network;
+	float *input = net->arena + net->plan->offset[0];
+
+	if (net->shared->storage[0] == FRCNN_AS_F32)
+		memcpy(input + at, values, count * sizeof *input);
+	else
+		frcnn_kernels_bf16_get(net->shared->kernels)->convert((uint16_t *)(void *)input + at, values, count);
 }
 
 /* ---- running ---------------------------------------------------------------------- */
@@ -560,6 +571,7 @@ const struct frcnn_backend frcnn_backend_cpu = {
     .memory = cpu_memory,
     .plan = cpu_plan,
     .input = cpu_input,
+    .store = cpu_store,
     .run = cpu_run,
     .output = cpu_output,
     .kernels = cpu_kernels,

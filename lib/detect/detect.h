@@ -83,7 +83,8 @@ enum frcnn_scratch_slot {
 	FRCNN_SCRATCH_PROPOSAL_LEVELS,
 	FRCNN_SCRATCH_PROPOSAL_NMS,
 	FRCNN_SCRATCH_PROPOSALS,
-	FRCNN_SCRATCH_LEVELS,        /* roi_align, roi_pool */
+	FRCNN_SCRATCH_LEVELS, /* roi_align, roi_pool */
+	FRCNN_SCRATCH_POOLED,
 	FRCNN_SCRATCH_PROBABILITIES, /* postprocess */
 	FRCNN_SCRATCH_CANDIDATES,
 	FRCNN_SCRATCH_RANKED,
@@ -200,22 +201,30 @@ struct frcnn_feature {
  * the first and the last scale name (1/4 is level 2), counted from the first. One scale: always 0. */
 void frcnn_roi_levels(const float *boxes, size_t count, const float *scales, int nscales, uint8_t *levels);
 
+/* Where pooled features go: to data, or where that is NULL to store, which takes values at .. at + count - 1 from any
+ * thread. */
+struct frcnn_roi_sink {
+	float *data;
+	void (*store)(void *network, size_t at, const float *values, size_t count);
+	void *network;
+};
+
 /* boxes (count, 4) in network pixels -> out (count, 7, 7, channels), each from its level. Align: 2 x 2 bilinear samples
  * a bin, not aligned, sides at least one cell. Pool: the maximum of each bin of rounded cells. Coordinates beyond the
  * map and NaN are safe. */
 int frcnn_roi_align(struct frcnn_pool *pool, const struct frcnn_feature *features, int nfeatures, int channels,
-		    const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
+		    const float *boxes, size_t count, struct frcnn_workspace *workspace, struct frcnn_roi_sink out,
 		    struct frcnn_error *err);
 int frcnn_roi_pool(struct frcnn_pool *pool, const struct frcnn_feature *features, int nfeatures, int channels,
-		   const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
+		   const float *boxes, size_t count, struct frcnn_workspace *workspace, struct frcnn_roi_sink out,
 		   struct frcnn_error *err);
 
 /* The two above are this with their own work on one RoI (roi_each.c). */
 typedef void frcnn_roi_one(const struct frcnn_kernels *kernels, const struct frcnn_feature *feature, const float *box,
 			   int channels, float *out);
 int frcnn_roi_each(struct frcnn_pool *pool, frcnn_roi_one *one, const struct frcnn_feature *features, int nfeatures,
-		   int channels, const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
-		   struct frcnn_error *err);
+		   int channels, const float *boxes, size_t count, struct frcnn_workspace *workspace,
+		   struct frcnn_roi_sink out, struct frcnn_error *err);
 
 /* ---- post-processing (postprocess.c) --------------------------------------------------------- */
 

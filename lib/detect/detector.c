@@ -329,7 +329,8 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 		if (!status)
 			status = (d->params.roi_pool ? frcnn_roi_pool : frcnn_roi_align)(
 			    d->pool, features, d->common->graphs.nfeatures, map.channels, boxes + at * 4, n,
-			    &d->workspace, d->backend->input(d->head), err);
+			    &d->workspace,
+			    (struct frcnn_roi_sink){d->backend->input(d->head), d->backend->store, d->head}, err);
 		lap(out, FRCNN_STAGE_ROI, &since);
 		if (!status)
 			status = d->backend->run(d->head, (int)n, err);

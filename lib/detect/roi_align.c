@@ -96,7 +96,7 @@ static void align_roi(const struct frcnn_kernels *kernels, const struct frcnn_fe
 }
 
 int frcnn_roi_align(struct frcnn_pool *pool, const struct frcnn_feature *features, int nfeatures, int channels,
-		    const float *boxes, size_t count, struct frcnn_workspace *workspace, float *out,
+		    const float *boxes, size_t count, struct frcnn_workspace *workspace, struct frcnn_roi_sink out,
 		    struct frcnn_error *err)
 {
 	return frcnn_roi_each(pool, align_roi, features, nfeatures, channels, boxes, count, workspace, out, err);

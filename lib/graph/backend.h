@@ -31,8 +31,11 @@ struct frcnn_backend {
 	int (*plan)(void *network, int n, int height, int width, struct frcnn_error *err);
 	/* Bytes that the plan of such an input computes in; makes no plan and takes no such memory. */
 	int (*memory)(void *network, int n, int height, int width, size_t *bytes, struct frcnn_error *err);
-	/* Where the input of the current plan is written: (n, height, width, channels). */
+	/* Where the input of the current plan is written: (n, height, width, channels). NULL: it is not kept in float32
+	 * and goes through store, which takes its values at .. at + count - 1 and may be called by several threads. The
+	 * input of a network over pictures is always in float32. */
 	float *(*input)(void *network);
+	void (*store)(void *network, size_t at, const float *values, size_t count);
 	/* Runs the current plan on the first n images of the input. */
 	int (*run)(void *network, int n, struct frcnn_error *err);
 	struct frcnn_feature_map (*output)(void *network, int i);

@@ -3,6 +3,7 @@
 
 #include "frcnn.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #ifdef FRCNN_KERNELS_X86 /* by the Makefile, where it builds them */
@@ -16,7 +17,20 @@ static uint64_t saved_state(void)
 	return (uint64_t)high << 32 | low;
 }
 
-static bool has_avx2(void)
+/* What look says, asked once: CPUID leaves a virtual machine each time, which takes tens of microseconds. */
+static bool once(atomic_int *known, bool (*look)(void))
+{
+	enum { UNKNOWN, NO, YES };
+	int state = atomic_load_explicit(known, memory_order_relaxed);
+
+	if (state == UNKNOWN) {
+		state = look() ? YES : NO;
+		atomic_store_explicit(known, state, memory_order_relaxed);
+	}
+	return state == YES;
+}
+
+static bool look_for_avx2(void)
 {
 	unsigned a, b, c, d;
 
@@ -30,7 +44,14 @@ static bool has_avx2(void)
 	return b & 1u << 5;
 }
 
-static bool has_avx512(void)
+static bool has_avx2(void)
+{
+	static atomic_int known;
+
+	return once(&known, look_for_avx2);
+}
+
+static bool look_for_avx512(void)
 {
 	unsigned a, b, c, d;
 
@@ -38,11 +59,26 @@ static bool has_avx512(void)
 	return has_avx2() && (saved_state() & 0xe6) == 0xe6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
 	       (b & (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31)) == (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
 }
-static bool has_bf16(void)
+
+static bool has_avx512(void)
+{
+	static atomic_int known;
+
+	return once(&known, look_for_avx512);
+}
+
+static bool look_for_bf16(void)
 {
 	unsigned a, b, c, d;
 
 	return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
+}
+
+static bool has_bf16(void)
+{
+	static atomic_int known;
+
+	return once(&known, look_for_bf16);
 }
 #endif
 

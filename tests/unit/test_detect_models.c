@@ -147,7 +147,8 @@ static void check_architecture(const char *name, struct frcnn_workspace *workspa
 		want = values(tensor);
 		ours = malloc((size_t)tensor->elements * sizeof(float));
 		cr_assert_eq((kind ? frcnn_roi_pool : frcnn_roi_align)(pool, features, params.nroi_levels, channels,
-								       rois, count, workspace, ours, &err),
+								       rois, count, workspace,
+								       (struct frcnn_roi_sink){.data = ours}, &err),
 			     0);
 		cr_assert_leq(golden_error(ours, want, (size_t)tensor->elements), 1e-6, "%s: %s", name, key);
 		free(want);
@@ -227,7 +228,8 @@ Test(detect_models, rois_of_every_level)
 		const struct frcnn_tensor *tensor = find(&stages, kind ? "roi_pool_features" : "roi_features", -1);
 		float *want = values(tensor), *out = malloc((size_t)tensor->elements * sizeof(float));
 		cr_assert_eq((kind ? frcnn_roi_pool : frcnn_roi_align)(NULL, features, 4, channels, rois, count,
-								       &workspace, out, &err),
+								       &workspace, (struct frcnn_roi_sink){.data = out},
+								       &err),
 			     0);
 		cr_assert_leq(golden_error(out, want, (size_t)tensor->elements), 1e-6);
 		free(want);

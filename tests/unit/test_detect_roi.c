@@ -53,7 +53,12 @@ Test(detect_roi, levels)
 }
 
 typedef int roi_function(struct frcnn_pool *, const struct frcnn_feature *, int, int, const float *, size_t,
-			 struct frcnn_workspace *, float *, struct frcnn_error *);
+			 struct frcnn_workspace *, struct frcnn_roi_sink, struct frcnn_error *);
+
+static void keep(void *network, size_t at, const float *values, size_t count)
+{
+	memcpy((float *)network + at, values, count * sizeof *values);
+}
 
 /* Runs a function with three threads and the best kernels, and with one and the portable ones: the same results. */
 static float *run(roi_function *function, const struct frcnn_feature *features, const float *boxes, size_t count)
@@ -66,9 +71,19 @@ static float *run(roi_function *function, const struct frcnn_feature *features, 
 	memset(out, 0xff, floats * sizeof(float));
 	memset(alone, 0xff, floats * sizeof(float));
 	workspace.kernels = frcnn_kernels_get(NULL);
-	cr_assert_eq(function(pool, features, LEVELS, CHANNELS, boxes, count, &workspace, out, NULL), 0);
+	cr_assert_eq(function(pool, features, LEVELS, CHANNELS, boxes, count, &workspace,
+			      (struct frcnn_roi_sink){.data = out}, NULL),
+		     0);
 	workspace.kernels = NULL;
-	cr_assert_eq(function(NULL, features, LEVELS, CHANNELS, boxes, count, &workspace, alone, NULL), 0);
+	cr_assert_eq(function(NULL, features, LEVELS, CHANNELS, boxes, count, &workspace,
+			      (struct frcnn_roi_sink){.data = alone}, NULL),
+		     0);
+	cr_assert_arr_eq(out, alone, floats * sizeof(float));
+	/* Stored a RoI at a time in place of written. */
+	memset(alone, 0xff, floats * sizeof(float));
+	cr_assert_eq(function(pool, features, LEVELS, CHANNELS, boxes, count, &workspace,
+			      (struct frcnn_roi_sink){.store = keep, .network = alone}, NULL),
+		     0);
 	cr_assert_arr_eq(out, alone, floats * sizeof(float));
 	free(alone);
 	frcnn_pool_free(pool);
