@@ -25,10 +25,14 @@ enum { SHORT_LOOKS = 300, LOOKS = 64 };
 #define OPEN    (UINT64_C(1) << 32)
 #define RUN_BIT 33
 
+/* One a thread, the caller's first; each in cache lines of its own. */
 struct worker {
 	struct frcnn_pool *pool;
 	pthread_t thread;
 	int number;
+	atomic_size_t next; /* of its share of the indices, to be taken next by it or whoever has done with his own */
+	size_t end;         /* of its share; written while nobody is inside */
+	char apart[64];
 };
 
 struct frcnn_pool {
@@ -37,7 +41,6 @@ struct frcnn_pool {
 	struct worker *workers;
 
 	/* Written while nobody is inside, before the gate opens. */
-	size_t count;
 	void (*task)(void *context, size_t index, int worker);
 	void *context;
 
@@ -47,13 +50,12 @@ struct frcnn_pool {
 	atomic_int sleepers; /* workers that wait for wake */
 	atomic_bool waiting; /* the caller waits for done */
 	atomic_int held;
+	atomic_int cpu; /* that the caller was on when it opened a run */
 
-	/* Apart from the rest and from each other: one is looked at all the time, the other written. */
+	/* Apart from the rest: it is looked at all the time. */
 	char apart[64];
 	atomic_uint_least64_t gate;
-	char from_each_other[64];
-	atomic_size_t next; /* the index to be taken next */
-	char too[64];
+	char from_the_rest[64];
 };
 
 static void pause_briefly(void)
@@ -65,13 +67,16 @@ static void pause_briefly(void)
 #endif
 }
 
+/* One's own share first, and the same one of every run of that many indices: what one layer left in a core's caches the
+ * next one finds there. Then what is left of the others'. */
 static void take_indices(struct frcnn_pool *pool, int worker)
 {
-	for (;;) {
-		size_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-		if (index >= pool->count)
-			return;
-		pool->task(pool->context, index, worker);
+	for (int i = 0; i < pool->threads; i++) {
+		struct worker *share = &pool->workers[(worker + i) % pool->threads];
+		size_t index;
+
+		while ((index = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed)) < share->end)
+			pool->task(pool->context, index, worker);
 	}
 }
 
@@ -86,6 +91,13 @@ static bool nobody_inside(struct frcnn_pool *pool, uint64_t unused)
 	return (atomic_load(&pool->gate) & INSIDE) == 0;
 }
 
+/* A worker on the caller's own core only takes time from it, and the scheduler does not move threads that are never
+ * idle: one that sleeps is placed anew when it is woken. */
+static bool in_the_way(struct frcnn_pool *pool, bool (*came)(struct frcnn_pool *pool, uint64_t seen))
+{
+	return came == another_run && sched_getcpu() == atomic_load_explicit(&pool->cpu, memory_order_relaxed);
+}
+
 /* Looks for what is awaited, longer while the pool is held; whether it came. */
 static bool await(struct frcnn_pool *pool, bool (*came)(struct frcnn_pool *pool, uint64_t seen), uint64_t seen)
 {
@@ -96,7 +108,8 @@ static bool await(struct frcnn_pool *pool, bool (*came)(struct frcnn_pool *pool,
 	}
 	if (pool->crowded || atomic_load(&pool->held) == 0)
 		return false;
-	for (double begin = frcnn_seconds(), passed = 0; passed < YIELD_SECONDS && atomic_load(&pool->held) > 0;
+	for (double begin = frcnn_seconds(), passed = 0;
+	     passed < YIELD_SECONDS && atomic_load(&pool->held) > 0 && !in_the_way(pool, came);
 	     passed = frcnn_seconds() - begin) {
 		for (int i = 0; i < LOOKS; i++) {
 			if (came(pool, seen))
@@ -180,8 +193,8 @@ int frcnn_pool_new(int threads, struct frcnn_pool **out, struct frcnn_error *err
 	atomic_init(&pool->sleepers, 0);
 	atomic_init(&pool->waiting, false);
 	atomic_init(&pool->held, 0);
+	atomic_init(&pool->cpu, -1);
 	atomic_init(&pool->gate, 0);
-	atomic_init(&pool->next, 0);
 
 	/* Signals are the business of the program's own threads. */
 	sigset_t all, before;
@@ -189,7 +202,7 @@ int frcnn_pool_new(int threads, struct frcnn_pool **out, struct frcnn_error *err
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int code = 0;
 	for (int i = 1; i < threads && code == 0; i++) {
-		struct worker *worker = &workers[pool->started];
+		struct worker *worker = &workers[i];
 		worker->pool = pool;
 		worker->number = i;
 		code = pthread_create(&worker->thread, NULL, work, worker);
@@ -213,7 +226,7 @@ void frcnn_pool_free(struct frcnn_pool *pool)
 	pool->stop = true;
 	pthread_cond_broadcast(&pool->wake);
 	pthread_mutex_unlock(&pool->lock);
-	for (int i = 0; i < pool->started; i++)
+	for (int i = 1; i <= pool->started; i++)
 		pthread_join(pool->workers[i].thread, NULL);
 	pthread_cond_destroy(&pool->done);
 	pthread_cond_destroy(&pool->wake);
@@ -243,10 +256,15 @@ void frcnn_pool_run(struct frcnn_pool *pool, size_t count, void (*task)(void *co
 		return;
 	}
 
-	pool->count = count;
+	for (int i = 0; i < pool->threads; i++) {
+		struct worker *share = &pool->workers[i];
+
+		share->end = ((size_t)i + 1) * count / (size_t)pool->threads;
+		atomic_store_explicit(&share->next, (size_t)i * count / (size_t)pool->threads, memory_order_relaxed);
+	}
 	pool->task = task;
 	pool->context = context;
-	atomic_store(&pool->next, 0);
+	atomic_store_explicit(&pool->cpu, sched_getcpu(), memory_order_relaxed);
 	uint64_t number = (atomic_load(&pool->gate) >> RUN_BIT) + 1;
 	atomic_store(&pool->gate, number << RUN_BIT | OPEN);
 	if (atomic_load(&pool->sleepers) > 0)
