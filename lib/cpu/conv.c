@@ -9,16 +9,18 @@
  */
 #include "cpu/cpu.h"
 
-#define BLOCK_TILES  16   /* rows of a task, in tiles */
-#define PACKED_DEPTH 256  /* depth of a block that is gathered: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
-#define DIRECT_DEPTH 512  /* of one that is read where it lies; windows, whose rows are not split, may have a few more \
+#define BLOCK_TILES  16  /* rows of a task, in tiles */
+#define PACKED_DEPTH 256 /* depth of a block that is gathered: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
+#define DIRECT_DEPTH                                                                                                   \
+	512               /* of one that is read where it lies; windows, whose rows are not split, may have a few more \
 			   */
 #define MOST_RUN     1024 /* of one row of such a window */
 #define WIDE         8    /* tiles in a row of outputs from which on windows are read where they lie */
 #define GAP          16   /* values between gathered rows, which keep them out of each other's cache sets */
 #define MOST_COLUMNS 1024 /* of a task */
-#define ENOUGH_TASKS 8    /* below that, panels are split too */
-#define CACHE_WAY    4096 /* bytes after which addresses share a set of the first cache */
+#define ENOUGH_TASKS 8    /* below that, rows are split finer, or panels are split too */
+#define SMALL_WEIGHT (1 << 19) /* bytes that each core has in its second cache, once for all tasks of its rows */
+#define CACHE_WAY    4096      /* bytes after which addresses share a set of the first cache */
 
 static size_t depth_of(const struct frcnn_conv *v)
 {
@@ -354,6 +356,8 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 	job.lda = job.block_depth + GAP;
 	job.tiles = frcnn_ceil_div(job.rows, (size_t)kernels->mr);
 	job.blocks = frcnn_ceil_div(job.tiles, BLOCK_TILES);
+	if (job.blocks < ENOUGH_TASKS && job.depth * (size_t)v->out_channels * sizeof(float) <= SMALL_WEIGHT)
+		job.blocks = job.tiles < ENOUGH_TASKS ? job.tiles : ENOUGH_TASKS;
 	job.panels = frcnn_ceil_div((size_t)v->out_channels, (size_t)kernels->nr);
 	job.groups = frcnn_ceil_div(job.panels * (size_t)kernels->nr, MOST_COLUMNS);
 	if (job.blocks > 0 && job.blocks * job.groups < ENOUGH_TASKS)

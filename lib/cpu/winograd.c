@@ -109,6 +109,7 @@ struct winograd_job {
 	size_t rows;         /* blocks gathered at a time */
 	size_t chunks;       /* of DEPTH channels */
 	size_t panels, groups, panels_per_group;
+	size_t *gathered; /* by each worker: the first block of what its scratch holds */
 };
 
 static size_t rows_of(const struct frcnn_kernels *kernels, size_t channels)
@@ -214,7 +215,9 @@ static void winograd_task(void *context, size_t index, int worker)
 
 	memset(zero, 0, (channels + nr) * sizeof *zero);
 	memset(nothing, 0, nr * sizeof *nothing);
-	gather(job, first, count, zero, v);
+	if (job->gathered[worker] != first)
+		gather(job, first, count, zero, v);
+	job->gathered[worker] = first;
 	for (; panel < last_panel; panel++) {
 		const float *weight = job->packed->weight + panel * POINTS * channels * nr;
 
@@ -249,7 +252,7 @@ void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_
 {
 	bool half = v->x_as == FRCNN_AS_BF16 || v->y_as == FRCNN_AS_BF16 || v->residual_as == FRCNN_AS_BF16;
 	struct winograd_job job = {.kernels = kernels, .conv = v, .packed = packed, .scratch = scratch, .x = x, .y = y};
-	size_t tasks;
+	size_t tasks, gathered[scratch->workers];
 
 	job.input =
 	    v->x_as == FRCNN_AS_BF16 ? frcnn_kernels_bf16_get(kernels)->winograd_input : kernels->winograd_input;
@@ -265,5 +268,8 @@ void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_
 	job.groups = job.groups < job.panels ? job.groups : job.panels;
 	job.panels_per_group = frcnn_ceil_div(job.panels, job.groups);
 	job.groups = frcnn_ceil_div(job.panels, job.panels_per_group);
+	job.gathered = gathered;
+	for (int i = 0; i < scratch->workers; i++)
+		gathered[i] = SIZE_MAX;
 	frcnn_pool_run(pool, tasks * job.groups, winograd_task, &job);
 }
