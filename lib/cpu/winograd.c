@@ -235,6 +235,7 @@ static void winograd_task(void *context, size_t index, int worker)
 					    .bias = k == 0 ? nothing : NULL,
 					    .sums = m + (p * job->rows + i) * nr,
 					    .lds = nr,
+					    .rows = count - i < mr ? count - i : mr,
 					    .columns = nr,
 					};
 

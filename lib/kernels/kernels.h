@@ -41,7 +41,7 @@ struct frcnn_gemm_tile {
 	const void *residual; /* row i at residual + i * ldr; NULL: none */
 	size_t ldr;
 	enum frcnn_storage y_as, residual_as; /* float32 only, but for kernels of bfloat16 */
-	size_t rows, columns;                 /* of y that exist, at most (mr, nr) */
+	size_t rows, columns;                 /* of y that exist, at most (mr, nr); other sums may be left alone */
 	enum frcnn_gemm_act act;
 	bool fetch; /* whether the rows of A below, which the next tile reads, are worth fetching */
 };
