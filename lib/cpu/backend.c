@@ -37,7 +37,9 @@ struct network {
 	struct plan plans[MAX_PLANS];
 	struct plan *plan;
 	uint64_t clock;
-	int n; /* of the last run */
+	int n;              /* of the last run */
+	frcnn_watcher *see; /* or NULL */
+	void *see_context;
 };
 
 /* A graph's activation is a kernel's by number. */
@@ -534,6 +536,14 @@ static void run_node(struct network *net, int i)
 	}
 }
 
+static void show(struct network *net, int i)
+{
+	struct frcnn_map map = map_of(net, i);
+	size_t pixels = (size_t)map.n * (size_t)map.height * (size_t)map.width;
+
+	net->see(net->see_context, i, net->arena + net->plan->offset[i], pixels * (size_t)map.channels);
+}
+
 static int cpu_run(void *network, int n, struct frcnn_error *err)
 {
 	struct network *net = network;
@@ -541,9 +551,14 @@ static int cpu_run(void *network, int n, struct frcnn_error *err)
 	if (!net->plan || n < 0 || n > net->plan->n)
 		return frcnn_fail(err, FRCNN_EINVAL, "a run of %d inputs has no plan", n);
 	net->n = n;
-	for (int i = 1; i < (int)net->graph.count && n > 0; i++)
-		if (!net->graph.nodes[i].dead)
+	for (int i = 0; i < (int)net->graph.count && n > 0; i++) {
+		if (net->graph.nodes[i].dead)
+			continue;
+		if (i > 0)
 			run_node(net, i);
+		if (net->see)
+			show(net, i);
+	}
 	return 0;
 }
 
@@ -554,6 +569,14 @@ static struct frcnn_feature_map cpu_output(void *network, int i)
 
 	return (struct frcnn_feature_map){net->arena + net->plan->offset[node], net->plan->heights[node],
 					  net->plan->widths[node], net->graph.nodes[node].channels};
+}
+
+static void cpu_watch(void *network, frcnn_watcher *see, void *context)
+{
+	struct network *net = network;
+
+	net->see = see;
+	net->see_context = context;
 }
 
 static const char *cpu_kernels(void *network)
@@ -574,5 +597,6 @@ const struct frcnn_backend frcnn_backend_cpu = {
     .store = cpu_store,
     .run = cpu_run,
     .output = cpu_output,
+    .watch = cpu_watch,
     .kernels = cpu_kernels,
 };

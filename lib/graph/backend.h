@@ -15,6 +15,8 @@ struct frcnn_feature_map {
 	int height, width, channels;
 };
 
+typedef void frcnn_watcher(void *context, int node, const float *values, size_t count);
+
 struct frcnn_backend {
 	const char *name;
 	/* Takes the graph's weights over (they may be freed as they are packed); the graph's params must stay until the
@@ -39,6 +41,9 @@ struct frcnn_backend {
 	/* Runs the current plan on the first n images of the input. */
 	int (*run)(void *network, int n, struct frcnn_error *err);
 	struct frcnn_feature_map (*output)(void *network, int i);
+	/* From now on each run shows what its live nodes computed, in order, the input first: count values in float32,
+	 * NHWC. see NULL: no more. Only where all of them are in float32. */
+	void (*watch)(void *network, frcnn_watcher *see, void *context);
 	/* Name of the kernel set in force. */
 	const char *(*kernels)(void *network);
 };

@@ -12,6 +12,8 @@ void frcnn_graph_free(struct frcnn_graph *graph)
 	for (size_t i = 0; i < graph->nparams; i++) {
 		free(graph->params[i].weight);
 		free(graph->params[i].bias);
+		free(graph->params[i].quantized);
+		free(graph->params[i].scale);
 	}
 	free(graph->params);
 	free(graph->nodes);

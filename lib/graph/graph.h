@@ -25,9 +25,18 @@ enum frcnn_op {
 
 enum frcnn_activation { FRCNN_LINEAR, FRCNN_RELU, FRCNN_HARD_SWISH, FRCNN_HARD_SIGMOID };
 
-/* Weights, owned by the graph and shared by nodes (the RPN head runs on every level with the same ones). */
+/* How the values of a tensor lie in bytes: value = (byte - zero) * scale. scale 0: they do not, they are float32. */
+struct frcnn_quant {
+	float scale;
+	int zero; /* 0 .. 255 */
+};
+
+/* Weights, owned by the graph and shared by nodes (the RPN head runs on every level with the same ones). In an int8
+ * layer value = quantized * scale of its filter, and weight is NULL. */
 struct frcnn_params {
 	float *weight, *bias; /* bias NULL: zero */
+	int8_t *quantized;    /* as weight, -127 .. 127; NULL: the layer is float32 */
+	float *scale;         /* [K] */
 	char name[96];        /* the checkpoint's name of the layer */
 };
 
@@ -37,10 +46,11 @@ struct frcnn_node {
 	int residual;              /* fused ADD: the node whose value is added before the activation; -1: none */
 	enum frcnn_activation act; /* CONV: fused activation; ACTIVATION: what it is */
 	int kernel_h, kernel_w, stride, pad, dilation, groups;
-	int params;        /* index into the graph's params; -1: none */
-	int channels;      /* of the output */
-	int height, width; /* of the output; set by frcnn_graph_shape */
-	bool dead;         /* fused into another node */
+	int params;               /* index into the graph's params; -1: none */
+	struct frcnn_quant quant; /* CONV of an int8 layer: how it reads its input */
+	int channels;             /* of the output */
+	int height, width;        /* of the output; set by frcnn_graph_shape */
+	bool dead;                /* fused into another node */
 };
 
 #define FRCNN_MAX_OUTPUTS (2 * FRCNN_MAX_LEVELS)
