@@ -26,6 +26,7 @@
 #ifndef FRCNN_DETECT_H
 #define FRCNN_DETECT_H
 
+#include "graph/backend.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "nms/nms.h"
@@ -65,6 +66,16 @@ struct frcnn_detect_params {
 /* The description's own values: what a detector without options uses. keep_label NULL, roi_pool false. RoI scales are
  * 1/4, 1/8, 1/16, 1/32 (ResNet) and 1/32, 1/32 (MobileNet), by construction. */
 void frcnn_detect_params_init(const struct frcnn_description *description, struct frcnn_detect_params *params);
+
+/* ---- inside of a detector, for those who watch it (detector.c) ------------------------------- */
+
+/* Its networks; weights that the backend packed are gone from them. Shared with the detectors made from it. */
+const struct frcnn_graphs *frcnn_detector_graphs(const struct frcnn_detector *detector);
+/* Idle while a watcher runs, which may use it. */
+struct frcnn_pool *frcnn_detector_pool(struct frcnn_detector *detector);
+/* Shows what the nodes of the features graph and of the head graph compute from now on, see watch in graph/backend.h.
+ * NULL: no more. */
+void frcnn_detector_watch(struct frcnn_detector *detector, frcnn_watcher *features, frcnn_watcher *head, void *context);
 
 /* ---- memory that stays between images (workspace.c) ------------------------------------------ */
 

@@ -4,7 +4,6 @@
  * slice by slice.
  */
 #include "detect/detect.h"
-#include "graph/backend.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -208,6 +207,22 @@ void frcnn_detector_free(struct frcnn_detector *d)
 const char *frcnn_detector_cpu(const struct frcnn_detector *d)
 {
 	return d->backend->kernels(d->features);
+}
+
+const struct frcnn_graphs *frcnn_detector_graphs(const struct frcnn_detector *d)
+{
+	return &d->common->graphs;
+}
+
+struct frcnn_pool *frcnn_detector_pool(struct frcnn_detector *d)
+{
+	return d->pool;
+}
+
+void frcnn_detector_watch(struct frcnn_detector *d, frcnn_watcher *features, frcnn_watcher *head, void *context)
+{
+	d->backend->watch(d->features, features, context);
+	d->backend->watch(d->head, head, context);
 }
 
 /* RoIs that the head graph is planned for. */
