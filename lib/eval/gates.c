@@ -8,7 +8,7 @@
 int frcnn_gate_parse(const char *text, enum frcnn_gate_kind kind, struct frcnn_gate *out, struct frcnn_error *err)
 {
 	const char *equals = strrchr(text, '=');
-	const char *what = kind == FRCNN_GATE_MIN ? "METRIC=V or CLASS:METRIC=V" : "METRIC=V";
+	const char *what = kind == FRCNN_GATE_MAX_DROP ? "METRIC=V" : "METRIC=V or CLASS:METRIC=V";
 
 	*out = (struct frcnn_gate){.kind = kind};
 	if (!equals || equals == text)
@@ -101,9 +101,11 @@ static int say(struct frcnn_gate_result *result, enum frcnn_gate_verdict verdict
 	return result->message ? 0 : frcnn_fail_nomem(err);
 }
 
-static int judge_min(const struct frcnn_report_model *model, const struct frcnn_gate *gate,
-		     struct frcnn_gate_result *result, struct frcnn_error *err)
+/* MIN and MAX. */
+static int judge_bound(const struct frcnn_report_model *model, const struct frcnn_gate *gate,
+		       struct frcnn_gate_result *result, struct frcnn_error *err)
 {
+	bool min = gate->kind == FRCNN_GATE_MIN;
 	struct frcnn_error inner;
 	char value[33], bound[33];
 
@@ -114,9 +116,11 @@ static int judge_min(const struct frcnn_report_model *model, const struct frcnn_
 			   gate->metric);
 	number(result->value, value);
 	number(gate->bound, bound);
-	if (result->value < gate->bound)
-		return say(result, FRCNN_GATE_FAILED, err, "%s is %s, below %s", gate->metric, value, bound);
-	return say(result, FRCNN_GATE_HOLDS, err, "%s is %s, at least %s", gate->metric, value, bound);
+	if (min ? result->value < gate->bound : result->value > gate->bound)
+		return say(result, FRCNN_GATE_FAILED, err, "%s is %s, %s %s", gate->metric, value,
+			   min ? "below" : "above", bound);
+	return say(result, FRCNN_GATE_HOLDS, err, "%s is %s, at %s %s", gate->metric, value, min ? "least" : "most",
+		   bound);
 }
 
 static int judge_drop(const struct frcnn_report *report, const struct frcnn_report_model *model,
@@ -175,10 +179,10 @@ int frcnn_gates_judge(struct frcnn_report *report, bool significant, struct frcn
 			if (!judged)
 				status = say(result, FRCNN_GATE_NOT_JUDGED, err,
 					     "%s is not judged: something was left out", gate->metric);
-			else if (gate->kind == FRCNN_GATE_MIN)
-				status = judge_min(&report->models[m], gate, result, err);
-			else
+			else if (gate->kind == FRCNN_GATE_MAX_DROP)
 				status = judge_drop(report, &report->models[m], gate, significant, result, err);
+			else
+				status = judge_bound(&report->models[m], gate, result, err);
 			if (status < 0)
 				return status;
 			if (result->verdict == FRCNN_GATE_TROUBLE)

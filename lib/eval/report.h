@@ -107,7 +107,7 @@ struct frcnn_report_model {
 /* ---- gates (gates.c)
  * -------------------------------------------------------------------------------------------------- */
 
-enum frcnn_gate_kind { FRCNN_GATE_MIN, FRCNN_GATE_MAX_DROP };
+enum frcnn_gate_kind { FRCNN_GATE_MIN, FRCNN_GATE_MAX_DROP, FRCNN_GATE_MAX };
 enum frcnn_gate_verdict {
 	FRCNN_GATE_HOLDS,
 	FRCNN_GATE_FAILED,

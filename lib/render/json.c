@@ -290,7 +290,10 @@ static void put_gates(struct frcnn_json_writer *w, const struct frcnn_report *re
 		const struct frcnn_gate *gate = &report->gates[result->gate];
 		frcnn_json_begin_object(w);
 		key_text(w, "metric", gate->metric);
-		key_text(w, "kind", gate->kind == FRCNN_GATE_MIN ? "min" : "max-drop");
+		key_text(w, "kind",
+			 gate->kind == FRCNN_GATE_MIN   ? "min"
+			 : gate->kind == FRCNN_GATE_MAX ? "max"
+							: "max-drop");
 		key_number(w, "bound", gate->bound);
 		if (report->nmodels > 1)
 			key_text(w, "file", report->models[result->model].path);

@@ -59,7 +59,7 @@ void frcnn_render_gate(const struct frcnn_gate *gate, struct frcnn_buffer *out)
 	if (gate->kind == FRCNN_GATE_MAX_DROP)
 		frcnn_buffer_printf(out, "drop of %s <= %s", gate->metric, bound);
 	else
-		frcnn_buffer_printf(out, "%s >= %s", gate->metric, bound);
+		frcnn_buffer_printf(out, "%s %s %s", gate->metric, gate->kind == FRCNN_GATE_MIN ? ">=" : "<=", bound);
 }
 
 const char *frcnn_render_verdict(enum frcnn_gate_verdict verdict)
