@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD 2
+#define AHEAD 1
 
 struct frcnn_decoder {
 	struct frcnn_inputs *inputs;

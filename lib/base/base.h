@@ -169,4 +169,12 @@ void frcnn_pool_run(struct frcnn_pool *pool, size_t count, void (*task)(void *co
 void frcnn_pool_hold(struct frcnn_pool *pool);
 void frcnn_pool_release(struct frcnn_pool *pool);
 
+/* ---- numbers in bytes -------------------------------------------------------------- */
+
+/* How the values of a tensor lie in bytes: value = (byte - zero) * scale. scale 0: they do not, they are float32. */
+struct frcnn_quant {
+	float scale;
+	int zero; /* 0 .. 255 */
+};
+
 #endif

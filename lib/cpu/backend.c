@@ -22,6 +22,7 @@ struct shared {
 	struct frcnn_packed *packed; /* one a params entry */
 	size_t nparams;
 	enum frcnn_storage *storage; /* of each node's value */
+	struct frcnn_quant *quant;   /* of each that lies in bytes */
 	size_t scratch_floats;       /* that a worker of any context needs */
 	atomic_int contexts;         /* the last one frees this */
 };
@@ -72,6 +73,10 @@ static struct frcnn_conv geometry(const struct network *net, const struct plan *
 	    .act = (enum frcnn_gemm_act)node->act,
 	    .x_as = net->shared->storage ? net->shared->storage[node->input[0]] : FRCNN_AS_F32,
 	    .y_as = net->shared->storage ? net->shared->storage[i] : FRCNN_AS_F32,
+	    .quantized = net->graph.params[node->params].quantized,
+	    .scale = net->graph.params[node->params].scale,
+	    .x_quant = node->quant,
+	    .y_quant = net->shared->quant ? net->shared->quant[i] : (struct frcnn_quant){0},
 	};
 }
 
@@ -80,7 +85,7 @@ static bool has_kernel(const struct network *net, const struct frcnn_node *node)
 {
 	bool depthwise = node->groups > 1 && node->groups == node->channels &&
 			 node->groups == net->graph.nodes[node->input[0]].channels && node->dilation == 1 &&
-			 node->residual < 0;
+			 node->residual < 0 && !net->graph.params[node->params].scale;
 
 	return !net->shared->reference && (node->groups == 1 || depthwise);
 }
@@ -97,13 +102,11 @@ static void drop_shared(struct shared *shared)
 {
 	if (!shared || atomic_fetch_sub(&shared->contexts, 1) > 1)
 		return;
-	for (size_t i = 0; shared->packed && i < shared->nparams; i++) {
-		free(shared->packed[i].weight);
-		free(shared->packed[i].bias);
-		free(shared->packed[i].bf16);
-	}
+	for (size_t i = 0; shared->packed && i < shared->nparams; i++)
+		frcnn_packed_free(&shared->packed[i]);
 	free(shared->packed);
 	free(shared->storage);
+	free(shared->quant);
 	free(shared);
 }
 
@@ -124,15 +127,21 @@ static void cpu_release(void *network)
 	free(net);
 }
 
-typedef int (*pack)(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
-		    struct frcnn_packed *out, struct frcnn_error *err);
-
-/* The algorithm and precision of a node: by its shape alone. The stem sees three channels and costs little. */
-static pack packer(const struct network *net, const struct frcnn_conv *conv)
+/* Packs a node's weights for the algorithm and precision that its shape, and in int8 its weights, ask for. The stem
+ * sees three channels and costs little: it stays in float32. */
+static int pack_node(struct network *net, const struct frcnn_conv *conv, struct frcnn_packed *out,
+		     struct frcnn_error *err)
 {
+	const struct frcnn_kernels *kernels = net->shared->kernels;
+	struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
+
 	if (frcnn_winograd_fits(conv))
-		return frcnn_winograd_pack;
-	return net->shared->bf16 && conv->groups == 1 && conv->channels > 3 ? frcnn_conv_pack_bf16 : frcnn_conv_pack;
+		return frcnn_winograd_pack(kernels, conv, net->pool, out, err);
+	if (conv->scale)
+		how = frcnn_kernels_int8_get(kernels)->direct;
+	else if (net->shared->bf16 && conv->groups == 1 && conv->channels > 3)
+		how = frcnn_kernels_bf16_get(kernels)->direct;
+	return frcnn_conv_pack(&how, (size_t)kernels->nr, conv, net->pool, out, err);
 }
 
 static int pack_weights(struct network *net, struct frcnn_error *err)
@@ -148,8 +157,7 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 			continue;
 		conv = geometry(net, NULL, (int)i);
 		p = &net->graph.params[node->params];
-		status =
-		    packer(net, &conv)(net->shared->kernels, &conv, net->pool, &net->shared->packed[node->params], err);
+		status = pack_node(net, &conv, &net->shared->packed[node->params], err);
 		if (status)
 			return status;
 		if (net->shared->packed[node->params].winograd &&
@@ -157,7 +165,9 @@ static int pack_weights(struct network *net, struct frcnn_error *err)
 			net->shared->scratch_floats = frcnn_winograd_scratch(net->shared->kernels, &conv);
 		free(p->weight);
 		free(p->bias);
+		free(p->quantized);
 		p->weight = p->bias = NULL;
+		p->quantized = NULL;
 	}
 	return 0;
 }
@@ -169,7 +179,7 @@ static bool knows_bf16(const struct network *net, const struct frcnn_node *node)
 {
 	const struct frcnn_packed *packed = node->op == FRCNN_OP_CONV ? &net->shared->packed[node->params] : NULL;
 
-	return packed && (packed->winograd || packed->bf16);
+	return packed && (packed->winograd || packed->how.a_as == FRCNN_AS_BF16);
 }
 
 /*
@@ -177,16 +187,11 @@ static bool knows_bf16(const struct network *net, const struct frcnn_node *node)
  * where matrix products would round them anyway, but for residuals and the inputs of 3 x 3 convolutions. Upsampling
  * copies either, pairs as if they were floats.
  */
-static int choose_storage(struct network *net, struct frcnn_error *err)
+static void choose_bf16(struct network *net)
 {
 	const struct frcnn_graph *g = &net->graph;
-	enum frcnn_storage *as = frcnn_calloc(g->count, sizeof *as);
+	enum frcnn_storage *as = net->shared->storage;
 
-	net->shared->storage = as;
-	if (!as)
-		return frcnn_fail_nomem(err);
-	if (!net->shared->bf16)
-		return 0;
 	for (size_t i = 0; i < g->count; i++)
 		if (knows_bf16(net, &g->nodes[i]) || g->nodes[i].op == FRCNN_OP_INPUT ||
 		    (g->nodes[i].op == FRCNN_OP_UPSAMPLE && g->nodes[i].channels % 2 == 0))
@@ -206,6 +211,87 @@ static int choose_storage(struct network *net, struct frcnn_error *err)
 	for (size_t i = 0; i < g->count; i++)
 		if (g->nodes[i].op == FRCNN_OP_UPSAMPLE && !g->nodes[i].dead)
 			as[i] = as[g->nodes[i].input[0]];
+}
+
+static bool same(struct frcnn_quant a, struct frcnn_quant b)
+{
+	return a.scale == b.scale && a.zero == b.zero;
+}
+
+/*
+ * In bytes are the values that int8 convolutions (and the upsampling of such) write, or that come into the network as
+ * features, and that nothing reads but int8 convolutions, as their input with one scale and zero, or as residual, and
+ * upsampling whose own value lies in bytes. All else is float32, which int8 convolutions quantize as they read it.
+ * This depends on the graph alone. Upsampling copies four bytes as if they were a float.
+ */
+static void choose_bytes(struct network *net)
+{
+	const struct frcnn_graph *g = &net->graph;
+	enum frcnn_storage *as = net->shared->storage;
+	struct frcnn_quant *quant = net->shared->quant;
+
+	for (size_t i = 0; i < g->count; i++) {
+		const struct frcnn_node *node = &g->nodes[i];
+
+		if ((node->op == FRCNN_OP_CONV && g->params[node->params].scale) ||
+		    (node->op == FRCNN_OP_INPUT && node->channels > 3) ||
+		    (node->op == FRCNN_OP_UPSAMPLE && node->channels % 4 == 0))
+			as[i] = FRCNN_AS_U8;
+	}
+	for (int k = 0; k < g->noutputs; k++)
+		as[g->outputs[k]] = FRCNN_AS_F32;
+	for (size_t i = g->count; i-- > 0;) {
+		const struct frcnn_node *node = &g->nodes[i];
+		bool int8 = node->op == FRCNN_OP_CONV && g->params[node->params].scale;
+		bool copies = node->op == FRCNN_OP_UPSAMPLE && as[i] == FRCNN_AS_U8;
+		int x = node->input[0];
+
+		if (node->dead || x < 0)
+			continue;
+		if (int8 || (copies && quant[i].scale > 0)) {
+			struct frcnn_quant wanted = int8 ? node->quant : quant[i];
+
+			if (quant[x].scale > 0 && !same(quant[x], wanted))
+				as[x] = FRCNN_AS_F32;
+			quant[x] = wanted;
+		} else if (!copies) {
+			as[x] = FRCNN_AS_F32;
+		}
+		if (node->input[1] >= 0 && node->op != FRCNN_OP_UPSAMPLE)
+			as[node->input[1]] = FRCNN_AS_F32;
+		if (node->residual >= 0 && !int8)
+			as[node->residual] = FRCNN_AS_F32;
+	}
+	for (size_t i = 0; i < g->count; i++) {
+		const struct frcnn_node *node = &g->nodes[i];
+
+		if (node->op == FRCNN_OP_UPSAMPLE && !node->dead) {
+			as[i] = as[node->input[0]];
+			quant[i] = quant[node->input[0]];
+		}
+		if (as[i] == FRCNN_AS_U8 && quant[i].scale == 0)
+			as[i] = FRCNN_AS_F32;
+	}
+}
+
+static int choose_storage(struct network *net, struct frcnn_error *err)
+{
+	struct shared *shared = net->shared;
+
+	shared->storage = frcnn_calloc(net->graph.count, sizeof *shared->storage);
+	shared->quant = frcnn_calloc(net->graph.count, sizeof *shared->quant);
+	if (!shared->storage || !shared->quant)
+		return frcnn_fail_nomem(err);
+	if (shared->bf16)
+		choose_bf16(net);
+	for (size_t i = 0; i < net->graph.nparams; i++) {
+		if (!net->graph.params[i].scale)
+			continue;
+		if (shared->bf16)
+			return frcnn_fail(err, FRCNN_EUNSUPPORTED, "an int8 model does not run in bfloat16");
+		choose_bytes(net);
+		break;
+	}
 	return 0;
 }
 
@@ -349,8 +435,7 @@ static int lay_out(struct network *net, struct plan *plan, struct frcnn_error *e
 					    node->channels, node->height, node->width);
 			goto out;
 		}
-		if (net->shared->storage[i] == FRCNN_AS_BF16)
-			floats = (floats + 1) / 2;
+		floats = frcnn_ceil_div(floats * frcnn_storage_size(net->shared->storage[i]), sizeof(float));
 		blocks[i].size = (floats + 15) / 16 * 16;
 		plan->heights[i] = node->height;
 		plan->widths[i] = node->width;
@@ -463,8 +548,13 @@ static void cpu_store(void *network, size_t at, const float *values, size_t coun
 
 	if (net->shared->storage[0] == FRCNN_AS_F32)
 		memcpy(input + at, values, count * sizeof *input);
+	else if (net->shared->storage[0] == FRCNN_AS_U8)
+		frcnn_kernels_int8_get(net->shared->kernels)
+		    ->quantize((uint8_t *)input + at, values, count, FRCNN_AS_F32, net->shared->quant[0]);
 	else
-		frcnn_kernels_bf16_get(net->shared->kernels)->convert((uint16_t *)(void *)input + at, values, count);
+		frcnn_kernels_bf16_get(net->shared->kernels)
+		    ->direct.convert((uint16_t *)(void *)input + at, values, count, FRCNN_AS_F32,
+				     (struct frcnn_quant){0});
 }
 
 /* ---- running ---------------------------------------------------------------------- */
@@ -491,8 +581,11 @@ static void run_node(struct network *net, int i)
 		if (node->residual >= 0) {
 			conv.residual = net->arena + plan->offset[node->residual];
 			conv.residual_as = net->shared->storage[node->residual];
+			conv.residual_quant = net->shared->quant[node->residual];
 		}
-		if (!has_kernel(net, node))
+		if (!has_kernel(net, node) && conv.scale)
+			frcnn_conv_int8_reference(&conv, x, y);
+		else if (!has_kernel(net, node))
 			frcnn_conv_reference(&conv, x, y);
 		else if (node->groups > 1)
 			frcnn_depthwise_run(net->shared->kernels, &conv, &net->shared->packed[node->params], net->pool,
@@ -525,10 +618,9 @@ static void run_node(struct network *net, int i)
 		frcnn_global_mean_run(in, net->pool, x, y);
 		break;
 	case FRCNN_OP_UPSAMPLE:
-		if (net->shared->storage[i] == FRCNN_AS_BF16) {
-			in.channels /= 2;
-			out.channels /= 2;
-		}
+		/* Copied as if it were floats. */
+		in.channels = out.channels =
+		    out.channels * (int)frcnn_storage_size(net->shared->storage[i]) / (int)sizeof(float);
 		frcnn_upsample_run(in, out, net->pool, x, y);
 		break;
 	case FRCNN_OP_INPUT:

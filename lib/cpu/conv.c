@@ -9,16 +9,16 @@
  */
 #include "cpu/cpu.h"
 
-#define BLOCK_TILES  16  /* rows of a task, in tiles */
-#define PACKED_DEPTH 256 /* depth of a block that is gathered: 14 * 16 rows * 1 KB, a quarter of a 1 MB L2 */
-#define DIRECT_DEPTH                                                                                                   \
-	512               /* of one that is read where it lies; windows, whose rows are not split, may have a few more \
-			   */
-#define MOST_RUN     1024 /* of one row of such a window */
-#define WIDE         8    /* tiles in a row of outputs from which on windows are read where they lie */
-#define GAP          16   /* values between gathered rows, which keep them out of each other's cache sets */
-#define MOST_COLUMNS 1024 /* of a task */
-#define ENOUGH_TASKS 8    /* below that, rows are split finer, or panels are split too */
+#define BLOCK_TILES 16 /* rows of a task, in tiles */
+#define PACKED_BYTES                                                                                                   \
+	1024 /* of a row of a block of depth that is gathered: 14 * 16 such rows are a quarter of a 1 MB L2 */
+#define DIRECT_BYTES                                                                                                   \
+	2048 /* of one that is read where it lies; windows, whose rows are not split, may have a few more */
+#define MOST_RUN     1024      /* values of one row of such a window, and of any block that is gathered */
+#define WIDE         8         /* tiles in a row of outputs from which on windows are read where they lie */
+#define GAP          16        /* values between gathered rows, which keep them out of each other's cache sets */
+#define MOST_COLUMNS 1024      /* of a task */
+#define ENOUGH_TASKS 8         /* below that, rows are split finer, or panels are split too */
 #define SMALL_WEIGHT (1 << 19) /* bytes that each core has in its second cache, once for all tasks of its rows */
 #define CACHE_WAY    4096      /* bytes after which addresses share a set of the first cache */
 
@@ -31,101 +31,96 @@ static size_t depth_of(const struct frcnn_conv *v)
 
 struct pack_job {
 	const struct frcnn_conv *conv;
-	size_t nr;
-	float *out;
+	struct frcnn_arithmetic how;
+	size_t nr, steps;
+	struct frcnn_packed *out;
 };
+
+/* Nearest, halves to even; weights are finite. */
+static uint16_t to_bf16(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof bits);
+	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
 
 static void pack_panel(void *context, size_t panel, int worker)
 {
 	const struct pack_job *job = context;
 	const struct frcnn_conv *v = job->conv;
-	size_t window = (size_t)v->kernel_h * (size_t)v->kernel_w, depth = depth_of(v);
-	float *out = job->out + panel * depth * job->nr;
+	size_t window = (size_t)v->kernel_h * (size_t)v->kernel_w, depth = depth_of(v), e = job->how.per_step;
+	size_t panel_at = panel * job->steps * job->nr * e, channels = (size_t)v->channels;
 
 	(void)worker;
-	for (size_t j = 0; j < job->nr; j++) {
-		size_t k = panel * job->nr + j;
-		const float *w = v->weight + k * depth;
+	for (size_t j = 0; j < job->nr && panel * job->nr + j < (size_t)v->out_channels; j++) {
+		size_t k = panel * job->nr + j, from = k * depth;
 
-		for (size_t c = 0; c < (size_t)v->channels; c++)
-			for (size_t rs = 0; rs < window; rs++)
-				out[(rs * (size_t)v->channels + c) * job->nr + j] =
-				    k < (size_t)v->out_channels ? w[c * window + rs] : 0;
+		for (size_t c = 0; c < channels; c++) {
+			for (size_t rs = 0; rs < window; rs++, from++) {
+				size_t d = rs * channels + c, at = panel_at + (d / e * job->nr + j) * e + d % e;
+
+				if (v->quantized) {
+					if (job->how.a_as == FRCNN_AS_U8)
+						((int8_t *)job->out->weight)[at] = v->quantized[from];
+					else
+						((int16_t *)job->out->weight)[at] = v->quantized[from];
+					job->out->sums[k] += v->quantized[from];
+				} else if (job->how.a_as == FRCNN_AS_BF16) {
+					((uint16_t *)job->out->weight)[at] = to_bf16(v->weight[from]);
+				} else {
+					((float *)job->out->weight)[at] = v->weight[from];
+				}
+			}
+		}
 	}
 }
 
-int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, struct frcnn_pool *pool,
+struct frcnn_arithmetic frcnn_float_arithmetic(const struct frcnn_kernels *kernels)
+{
+	return (struct frcnn_arithmetic){FRCNN_AS_F32, 1, kernels->gemm_tile, NULL};
+}
+
+void frcnn_packed_free(struct frcnn_packed *packed)
+{
+	free(packed->weight);
+	free(packed->bias);
+	free(packed->sums);
+}
+
+int frcnn_conv_pack(const struct frcnn_arithmetic *how, size_t nr, const struct frcnn_conv *v, struct frcnn_pool *pool,
 		    struct frcnn_packed *out, struct frcnn_error *err)
 {
 	bool depthwise = v->groups > 1;
-	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr), window;
-	struct pack_job job = {v, nr, NULL};
+	size_t panels = frcnn_ceil_div((size_t)v->out_channels, nr), steps = frcnn_ceil_div(depth_of(v), how->per_step);
+	size_t window = (size_t)v->kernel_h * (size_t)v->kernel_w, size = frcnn_storage_size(how->a_as);
+	struct pack_job job = {v, *how, nr, steps, out};
 
-	window = (size_t)v->kernel_h * (size_t)v->kernel_w;
+	out->how = *how;
 	out->weight = depthwise ? frcnn_alloc_aligned(window * (size_t)v->channels, sizeof(float))
-				: frcnn_alloc_aligned(panels * nr, depth_of(v) * sizeof(float));
+				: frcnn_alloc_aligned(panels * nr, steps * how->per_step * size);
 	out->bias = frcnn_alloc_aligned(panels * nr, sizeof(float));
-	if (!out->weight || !out->bias)
+	out->sums = v->quantized ? frcnn_calloc(panels * nr, sizeof *out->sums) : NULL;
+	if (!out->weight || !out->bias || (v->quantized && !out->sums))
 		return frcnn_fail_nomem(err);
 	for (size_t k = 0; k < panels * nr; k++)
 		out->bias[k] = v->bias && k < (size_t)v->out_channels ? v->bias[k] : 0;
 	if (depthwise) {
 		for (size_t c = 0; c < (size_t)v->channels; c++)
 			for (size_t rs = 0; rs < window; rs++)
-				out->weight[rs * (size_t)v->channels + c] = v->weight[c * window + rs];
+				((float *)out->weight)[rs * (size_t)v->channels + c] = v->weight[c * window + rs];
 	} else {
-		job.out = out->weight;
+		memset(out->weight, 0, panels * nr * steps * how->per_step * size);
 		frcnn_pool_run(pool, panels, pack_panel, &job);
 	}
 	return 0;
 }
 
-/* Panel of pairs: depth first and second of filter j side by side; odd depths end in a zero. */
-struct bf16_job {
-	const struct frcnn_packed *from;
-	const struct frcnn_kernels_bf16 *kernels;
-	size_t nr, depth, pairs;
-	uint16_t *out;
-};
-
-static void pack_bf16_panel(void *context, size_t panel, int worker)
-{
-	const struct bf16_job *job = context;
-	const float *from = job->from->weight + panel * job->depth * job->nr;
-	uint16_t *out = job->out + panel * job->pairs * 2 * job->nr;
-
-	(void)worker;
-	for (size_t p = 0; p < job->depth; p++) {
-		for (size_t j = 0; j < job->nr; j++)
-			job->kernels->convert(&out[(p / 2 * job->nr + j) * 2 + p % 2], &from[p * job->nr + j], 1);
-	}
-	for (size_t j = 0; job->depth % 2 && j < job->nr; j++)
-		out[((job->pairs - 1) * job->nr + j) * 2 + 1] = 0;
-}
-
-int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, struct frcnn_pool *pool,
-			 struct frcnn_packed *out, struct frcnn_error *err)
-{
-	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr), depth = depth_of(v);
-	struct bf16_job job = {out, frcnn_kernels_bf16_get(kernels), nr, depth, frcnn_ceil_div(depth, 2), NULL};
-	int status = frcnn_conv_pack(kernels, v, pool, out, err);
-
-	if (status)
-		return status;
-	out->bf16 = job.out = frcnn_alloc_aligned(panels * job.pairs, 2 * nr * sizeof *out->bf16);
-	if (!out->bf16)
-		return frcnn_fail_nomem(err);
-	frcnn_pool_run(pool, panels, pack_bf16_panel, &job);
-	free(out->weight);
-	out->weight = NULL;
-	return 0;
-}
-
 /* ---- rows ------------------------------------------------------------------ */
 
-/* Bytes first .. last of the window whose upper left corner is (iy, ix) of one image: zero outside the image. c: bytes
- * of a pixel. */
-static void gather_row(const struct frcnn_conv *v, size_t c, const char *image, int iy, int ix, size_t first,
+/* Bytes first .. last of the window whose upper left corner is (iy, ix) of one image: fill outside of it. c: bytes of a
+ * pixel. */
+static void gather_row(const struct frcnn_conv *v, size_t c, const char *image, int fill, int iy, int ix, size_t first,
 		       size_t last, char *out)
 {
 	/* Without dilation a row of the window is one run of memory, otherwise each of its pixels is. */
@@ -149,12 +144,12 @@ static void gather_row(const struct frcnn_conv *v, size_t c, const char *image, 
 		low = low < from ? from : low > to ? to : low;
 		high = high < low ? low : high > to ? to : high;
 		if (low > from)
-			memset(out, 0, low - from);
+			memset(out, fill, low - from);
 		if (high > low)
 			memcpy(out + (low - from),
 			       image + ((ptrdiff_t)y * v->width + x) * (ptrdiff_t)c + (ptrdiff_t)low, high - low);
 		if (to > high)
-			memset(out + (high - from), 0, to - high);
+			memset(out + (high - from), fill, to - high);
 		out += to - from;
 		at += to - from;
 	}
@@ -176,7 +171,8 @@ struct conv_job {
 	const struct frcnn_worker_memory *scratch;
 	const char *x;
 	char *y;
-	const struct frcnn_kernels_bf16 *bf16; /* where packed->bf16 is there */
+	struct frcnn_arithmetic how;
+	size_t element; /* bytes of one of A and of B */
 	enum source source;
 	size_t rows, depth, block_depth, lda; /* lda is of what is gathered, and some of every source is */
 	size_t run;                           /* of a window: a block of depth has some of them */
@@ -184,28 +180,28 @@ struct conv_job {
 	size_t panels, groups, panels_per_group;
 };
 
-/* Sums, one line, gathered rows. */
+/* Sums, multipliers and starts of columns, one line, gathered rows. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels)
 {
-	return BLOCK_TILES * (size_t)kernels->mr * (MOST_COLUMNS + MOST_RUN + GAP) + MOST_RUN;
+	return BLOCK_TILES * (size_t)kernels->mr * (MOST_COLUMNS + MOST_RUN + GAP) + 2 * MOST_COLUMNS + MOST_RUN;
 }
 
-/* Rows that are read where they lie are a distance apart that the first cache can hold a tile of. */
-static enum source source_of(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, bool bf16)
+/* Rows that are read where they lie are a distance apart that the first cache can hold a tile of, and whole steps. */
+static enum source source_of(const struct conv_job *job)
 {
+	const struct frcnn_conv *v = job->conv;
+	int mr = job->kernels->mr;
 	bool pixels = v->kernel_h == 1 && v->kernel_w == 1 && v->stride == 1 && v->pad == 0;
 	bool images = v->kernel_h == v->height && v->kernel_w == v->width && v->pad == 0 && v->dilation == 1;
 	bool rows = pixels || images;
-	size_t run = (size_t)v->kernel_w * (size_t)v->channels;
-	size_t apart = rows ? depth_of(v) : (size_t)v->stride * (size_t)v->channels;
+	size_t run = (size_t)v->kernel_w * (size_t)v->channels, e = job->how.per_step;
+	size_t apart = rows ? job->depth : (size_t)v->stride * (size_t)v->channels;
 
-	if (bf16 != (v->x_as == FRCNN_AS_BF16) ||
-	    (kernels->mr > 8 && apart * frcnn_storage_size(v->x_as) % CACHE_WAY == 0))
+	if (job->how.a_as != v->x_as || apart % e || (mr > 8 && apart * job->element % CACHE_WAY == 0))
 		return GATHERED;
 	if (rows)
-		return bf16 && apart % 2 ? GATHERED : ROWS;
-	return v->dilation > 1 || run > MOST_RUN || (bf16 && (run % 2 || v->channels % 2)) ||
-		       v->out_width < WIDE * kernels->mr
+		return ROWS;
+	return v->dilation > 1 || run > MOST_RUN || run % e || (size_t)v->channels % e || v->out_width < WIDE * mr
 		   ? GATHERED
 		   : WINDOWS;
 }
@@ -218,18 +214,19 @@ static void gather(const struct conv_job *job, size_t row, size_t rows, size_t f
 	size_t mr = (size_t)job->kernels->mr, size = frcnn_storage_size(v->x_as), c = (size_t)v->channels * size;
 	size_t plane = (size_t)v->out_height * (size_t)v->out_width, padded = frcnn_ceil_div(rows, mr) * mr;
 	size_t image_size = (size_t)v->height * (size_t)v->width * c, depth = last - first;
-	size_t stride = job->lda * (job->bf16 ? sizeof(uint16_t) : sizeof(float));
+	size_t stride = job->lda * job->element, e = job->how.per_step;
 	size_t n = row / plane, rest = row % plane;
 	int oy = (int)(rest / (size_t)v->out_width), ox = (int)(rest % (size_t)v->out_width);
-	bool convert = job->bf16 && v->x_as == FRCNN_AS_F32;
+	bool convert = job->how.a_as != v->x_as;
+	int fill = v->x_as == FRCNN_AS_U8 ? v->x_quant.zero : 0;
 
 	for (size_t i = 0; i < rows; i++, out += stride) {
-		gather_row(v, c, job->x + n * image_size, oy * v->stride - v->pad, ox * v->stride - v->pad,
+		gather_row(v, c, job->x + n * image_size, fill, oy * v->stride - v->pad, ox * v->stride - v->pad,
 			   first * size, last * size, convert ? (char *)line : out);
 		if (convert)
-			job->bf16->convert((uint16_t *)(void *)out, line, depth);
-		if (job->bf16 && depth % 2)
-			((uint16_t *)(void *)out)[depth] = 0;
+			job->how.convert(out, line, depth, v->x_as, v->x_quant);
+		if (depth % e)
+			memset(out + depth * job->element, 0, (e - depth % e) * job->element);
 		if (++ox == v->out_width) {
 			ox = 0;
 			if (++oy == v->out_height) {
@@ -287,39 +284,54 @@ static void conv_task(void *context, size_t index, int worker)
 	size_t last_panel = first_panel + job->panels_per_group;
 	size_t row = block * job->tiles / job->blocks * mr, end = (block + 1) * job->tiles / job->blocks * mr;
 	size_t rows = (end < job->rows ? end : job->rows) - row, tiles = frcnn_ceil_div(rows, mr);
-	size_t element = job->bf16 ? sizeof(uint16_t) : sizeof(float), panel_size;
 	size_t residual_size = frcnn_storage_size(v->residual_as), y_size = frcnn_storage_size(v->y_as);
-	const char *weight = job->bf16 ? (const char *)job->packed->bf16 : (const char *)job->packed->weight;
-	float *sums = job->scratch->block[worker], *line = sums + BLOCK_TILES * mr * MOST_COLUMNS;
+	const char *weight = job->packed->weight;
+	float *sums = job->scratch->block[worker], *multiplier = sums + BLOCK_TILES * mr * MOST_COLUMNS;
+	int32_t *start = (int32_t *)(void *)(multiplier + MOST_COLUMNS);
+	float *line = multiplier + 2 * MOST_COLUMNS;
+	size_t panel_size = frcnn_ceil_div(job->depth, job->how.per_step) * job->how.per_step * nr * job->element;
 	char *slots = (char *)(line + MOST_RUN);
 	struct tile_rows from[BLOCK_TILES];
 
 	last_panel = last_panel < job->panels ? last_panel : job->panels;
-	panel_size = (job->bf16 ? frcnn_ceil_div(job->depth, 2) * 2 : job->depth) * nr * element;
+	for (size_t j = 0; v->scale && j < (last_panel - first_panel) * nr; j++) {
+		size_t filter = first_panel * nr + j;
+
+		multiplier[j] = filter < k ? v->x_quant.scale * v->scale[filter] : 0;
+		start[j] = job->how.a_as == FRCNN_AS_U8
+			       ? (int32_t)(0 - (uint32_t)v->x_quant.zero * (uint32_t)job->packed->sums[filter])
+			       : 0;
+	}
 	for (size_t first = 0; first < job->depth; first += job->block_depth) {
 		size_t last = first + job->block_depth < job->depth ? first + job->block_depth : job->depth;
 		size_t runs = job->source == WINDOWS ? (last - first) / job->run : 1, depth = (last - first) / runs;
 
 		for (size_t i = 0; i < tiles; i++)
 			from[i] = find_rows(job, row + i * mr, rows - i * mr < mr ? rows - i * mr : mr, first, last,
-					    line, slots + i * mr * job->lda * element);
+					    line, slots + i * mr * job->lda * job->element);
 		for (size_t panel = first_panel; panel < last_panel; panel++) {
-			size_t column = panel * nr;
+			size_t column = panel * nr, mine = column - first_panel * nr;
+			const void *begin =
+			    v->scale ? (const void *)(start + mine) : (const void *)(job->packed->bias + column);
 
 			for (size_t i = 0; i < tiles; i++) {
 				size_t at = (row + i * mr) * k + column;
 				struct frcnn_gemm_tile tile = {
-				    .depth = job->bf16 ? frcnn_ceil_div(depth, 2) : depth,
+				    .depth = frcnn_ceil_div(depth, job->how.per_step),
 				    .a = from[i].a,
 				    .lda = from[i].lda,
 				    .runs = runs,
 				    .run_step = from[i].run_step,
-				    .b = weight + panel * panel_size + first * nr * element,
-				    .bias = first == 0 ? job->packed->bias + column : NULL,
-				    .sums = sums + i * mr * (job->panels_per_group * nr) + (panel - first_panel) * nr,
+				    .b = weight + panel * panel_size + first * nr * job->element,
+				    .start = first == 0 ? begin : NULL,
+				    .sums = sums + i * mr * (job->panels_per_group * nr) + mine,
 				    .lds = job->panels_per_group * nr,
 				    .rows = rows - i * mr < mr ? rows - i * mr : mr,
 				    .columns = k - column < nr ? k - column : nr,
+				    .multiplier = multiplier + mine,
+				    .bias = job->packed->bias + column,
+				    .y_quant = v->y_quant,
+				    .residual_quant = v->residual_quant,
 				    .act = v->act,
 				    .fetch = panel == first_panel && i + 1 < tiles && from[i].in_place &&
 					     from[i + 1].in_place,
@@ -334,7 +346,7 @@ static void conv_task(void *context, size_t index, int worker)
 					tile.ldr = k;
 					tile.residual_as = v->residual_as;
 				}
-				(job->bf16 ? job->bf16->gemm_tile : job->kernels->gemm_tile)(&tile);
+				job->how.gemm_tile(&tile);
 			}
 		}
 	}
@@ -345,18 +357,19 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 {
 	struct conv_job job = {.kernels = kernels, .conv = v, .packed = packed, .scratch = scratch, .x = x, .y = y};
 
-	job.bf16 = packed->bf16 ? frcnn_kernels_bf16_get(kernels) : NULL;
+	job.how = packed->how;
+	job.element = frcnn_storage_size(job.how.a_as);
 	job.rows = (size_t)v->n * (size_t)v->out_height * (size_t)v->out_width;
 	job.depth = depth_of(v);
-	job.source = source_of(kernels, v, job.bf16 != NULL);
+	job.source = source_of(&job);
 	job.run = (size_t)v->kernel_w * (size_t)v->channels;
-	job.block_depth = job.source == GATHERED ? PACKED_DEPTH : DIRECT_DEPTH;
+	job.block_depth = (job.source == GATHERED ? PACKED_BYTES : DIRECT_BYTES) / job.element;
 	if (job.source == WINDOWS)
-		job.block_depth = job.run > DIRECT_DEPTH ? job.run : DIRECT_DEPTH / job.run * job.run;
+		job.block_depth = job.run > job.block_depth ? job.run : job.block_depth / job.run * job.run;
 	job.lda = job.block_depth + GAP;
 	job.tiles = frcnn_ceil_div(job.rows, (size_t)kernels->mr);
 	job.blocks = frcnn_ceil_div(job.tiles, BLOCK_TILES);
-	if (job.blocks < ENOUGH_TASKS && job.depth * (size_t)v->out_channels * sizeof(float) <= SMALL_WEIGHT)
+	if (job.blocks < ENOUGH_TASKS && job.depth * (size_t)v->out_channels * job.element <= SMALL_WEIGHT)
 		job.blocks = job.tiles < ENOUGH_TASKS ? job.tiles : ENOUGH_TASKS;
 	job.panels = frcnn_ceil_div((size_t)v->out_channels, (size_t)kernels->nr);
 	job.groups = frcnn_ceil_div(job.panels * (size_t)kernels->nr, MOST_COLUMNS);

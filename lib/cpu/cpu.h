@@ -15,11 +15,6 @@ static inline size_t frcnn_ceil_div(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
-static inline size_t frcnn_storage_size(enum frcnn_storage as)
-{
-	return as == FRCNN_AS_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 /* Per-worker memory, grown when plans are made, never while running. */
 struct frcnn_worker_memory {
 	float **block; /* one a worker, 64-byte aligned */
@@ -29,20 +24,22 @@ struct frcnn_worker_memory {
 
 /* ---- convolution as a packed matrix product (conv.c) --------------------------- */
 
-/* Weights (K, C, R, S) as panels of nr filters, each (R * S * C, nr), zero-padded; bias likewise (panels * nr). */
+/* Weights (K, C, R, S) as panels of nr filters, zero-padded: steps of depth over (R, S, C), each of nr columns of
+ * how.per_step elements. */
 struct frcnn_packed {
-	float *weight, *bias;
-	uint16_t
-	    *bf16; /* weight's place taken: panels of pairs of depth, (R * S * C / 2 rounded up, nr, 2), in bfloat16 */
-	bool winograd; /* weight is winograd.c's: panels of (36, C, nr) */
+	void *weight;
+	float *bias;                 /* (panels * nr) */
+	int32_t *sums;               /* likewise, of int8 weights: each filter's */
+	struct frcnn_arithmetic how; /* that it is packed for */
+	bool winograd;               /* weight is winograd.c's: panels of (36, C / how.per_step, nr, how.per_step) */
 };
+void frcnn_packed_free(struct frcnn_packed *packed);
 
-/* groups 1, or one filter a channel (weight then (R, S, C)). Other groupings stay as they are (reference). */
-int frcnn_conv_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
-		    struct frcnn_packed *out, struct frcnn_error *err);
-/* As above with weights in bfloat16; activations are rounded to it as they are gathered. groups 1 only. */
-int frcnn_conv_pack_bf16(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
-			 struct frcnn_packed *out, struct frcnn_error *err);
+/* groups 1, or in float32 one filter a channel (weight then (R, S, C)). */
+int frcnn_conv_pack(const struct frcnn_arithmetic *how, size_t nr, const struct frcnn_conv *conv,
+		    struct frcnn_pool *pool, struct frcnn_packed *out, struct frcnn_error *err);
+/* How a set of kernels multiplies in float32. */
+struct frcnn_arithmetic frcnn_float_arithmetic(const struct frcnn_kernels *kernels);
 /* Floats of scratch a worker needs. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
 /* conv->weight and bias are not looked at but packed's. y may alias neither x nor conv->residual. */
@@ -52,8 +49,10 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 
 /* ---- 3 x 3 with stride 1 by Winograd's F(4x4, 3x3) (winograd.c) ---------------- */
 
-/* Whether it is the algorithm for this shape; heights and widths do not matter. */
+/* Whether it is the algorithm for this shape, and in int8 for these weights: sums must stay below 2^25. Heights and
+ * widths do not matter. */
 bool frcnn_winograd_fits(const struct frcnn_conv *conv);
+/* In float32, or of int8 weights in int16. */
 int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,
 			struct frcnn_packed *out, struct frcnn_error *err);
 size_t frcnn_winograd_scratch(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv);

@@ -25,12 +25,6 @@ enum frcnn_op {
 
 enum frcnn_activation { FRCNN_LINEAR, FRCNN_RELU, FRCNN_HARD_SWISH, FRCNN_HARD_SIGMOID };
 
-/* How the values of a tensor lie in bytes: value = (byte - zero) * scale. scale 0: they do not, they are float32. */
-struct frcnn_quant {
-	float scale;
-	int zero; /* 0 .. 255 */
-};
-
 /* Weights, owned by the graph and shared by nodes (the RPN head runs on every level with the same ones). In an int8
  * layer value = quantized * scale of its filter, and weight is NULL. */
 struct frcnn_params {

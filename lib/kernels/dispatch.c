@@ -67,6 +67,20 @@ static bool has_avx512(void)
 	return once(&known, look_for_avx512);
 }
 
+static bool look_for_vnni(void)
+{
+	unsigned a, b, c, d;
+
+	return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11);
+}
+
+static bool has_vnni(void)
+{
+	static atomic_int known;
+
+	return once(&known, look_for_vnni);
+}
+
 static bool look_for_bf16(void)
 {
 	unsigned a, b, c, d;
@@ -126,6 +140,18 @@ const struct frcnn_kernels_bf16 *frcnn_kernels_bf16_get(const struct frcnn_kerne
 #endif
 	(void)kernels;
 	return NULL;
+}
+
+const struct frcnn_kernels_int8 *frcnn_kernels_int8_get(const struct frcnn_kernels *kernels)
+{
+#ifdef FRCNN_KERNELS_X86
+	if (kernels == &frcnn_kernels_avx512)
+		return has_vnni() ? &frcnn_kernels_avx512vnni : &frcnn_kernels_avx512_int8;
+	if (kernels == &frcnn_kernels_avx2)
+		return &frcnn_kernels_avx2_int8;
+#endif
+	(void)kernels;
+	return &frcnn_kernels_c_int8;
 }
 
 const char *frcnn_kernels_built(void)

@@ -14,34 +14,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base.h"
+
 enum frcnn_gemm_act { FRCNN_GEMM_NONE, FRCNN_GEMM_RELU, FRCNN_GEMM_HARD_SWISH, FRCNN_GEMM_HARD_SIGMOID };
 
 /* How the values of a tensor lie in memory. */
-enum frcnn_storage { FRCNN_AS_F32, FRCNN_AS_BF16 };
+enum frcnn_storage { FRCNN_AS_F32, FRCNN_AS_BF16, FRCNN_AS_U8, FRCNN_AS_S16 };
+
+static inline size_t frcnn_storage_size(enum frcnn_storage as)
+{
+	return as == FRCNN_AS_F32 ? 4 : as == FRCNN_AS_U8 ? 1 : 2;
+}
 
 /*
  * One tile of a matrix product, a block of depth at a time:
- *   sums = bias in the first block, what they were in the others
+ *   sums = start in the first block (where A is float32 or bfloat16: the bias), what they were in the others
  *   sums += A (mr, depth) x B (depth, nr)
  *   y = act(sums + residual) in the last block
- * Every sum is taken in the order of depth, whatever the blocks. In bfloat16 depth counts pairs: pair p of row i at
- * a + i * lda + 2 * p, of column j at b + (p * nr + j) * 2; sums and bias stay float32.
+ * Every sum is taken in the order of depth, whatever the blocks. A step of depth is 32 bits of a row: a float32, a pair
+ * of bfloat16 or int16, four bytes; e elements. Step p of row i is at a + i * lda + p * e, of column j at
+ * b + (p * nr + j) * e. Products of int16 and of bytes of A with int8 of B are summed in int32; what follows then is
+ *   y = act((float)sums * multiplier + bias + residual)
+ * in float32, each operation rounded.
  */
 struct frcnn_gemm_tile {
-	size_t depth;  /* of this block in each run, at least 1 */
+	size_t depth;  /* steps of this block in each run, at least 1 */
 	const void *a; /* mr rows, row i at a + i * lda elements; rows that y lacks are read too */
 	size_t lda;
-	size_t runs, run_step; /* of A: depth elements each, run_step elements apart; 0 runs are 1 */
-	const void *b;         /* packed: row p at b + p * nr, 64-byte aligned */
-	const float *bias;     /* nr values; NULL: not the first block */
-	float *sums;           /* (mr, nr), row i at sums + i * lds; not used when first and last are one */
+	size_t runs, run_step; /* of A: depth steps each, run_step elements apart; 0 runs are 1 */
+	const void *b;         /* packed, 64-byte aligned */
+	const void *start;     /* nr values that sums begin with, float32 or int32; NULL: not the first block */
+	void *sums;            /* (mr, nr), row i at sums + i * lds; not used when first and last are one */
 	size_t lds;
 	void *y; /* row i at y + i * ldy; NULL: not the last block */
 	size_t ldy;
 	const void *residual; /* row i at residual + i * ldr; NULL: none */
 	size_t ldr;
-	enum frcnn_storage y_as, residual_as; /* float32 only, but for kernels of bfloat16 */
-	size_t rows, columns;                 /* of y that exist, at most (mr, nr); other sums may be left alone */
+	const float *multiplier, *bias; /* nr each, of integers */
+	enum frcnn_storage y_as,
+	    residual_as; /* float32; beside it bfloat16 where that multiplies, bytes where integers */
+	struct frcnn_quant y_quant, residual_quant; /* of what lies in bytes */
+	size_t rows, columns; /* of y that exist, at most (mr, nr); other sums may be left alone */
 	enum frcnn_gemm_act act;
 	bool fetch; /* whether the rows of A below, which the next tile reads, are worth fetching */
 };
@@ -60,13 +73,15 @@ struct frcnn_depthwise_row {
 
 /* A 4 x 4 block of outputs of a 3 x 3 convolution from its 36 products (winograd.inc). */
 struct frcnn_winograd_output {
-	const float *m; /* product p (row-major in 6 x 6) of column j at m + p * stride + j; nr columns */
+	const void
+	    *m; /* product p (row-major in 6 x 6) of column j at m + p * stride + j; nr columns; float32 or int32 */
 	size_t stride;
-	const float *bias;                    /* nr */
+	const float *multiplier, *bias;       /* nr; multiplier: of integers */
 	void *y[16];                          /* output pixels, row-major in 4 x 4; NULL: outside of the image */
 	const void *residual[16];             /* added before the activation; NULL: none */
-	enum frcnn_storage y_as, residual_as; /* float32 only, but for kernels of bfloat16 */
-	size_t columns;                       /* how many of nr exist */
+	enum frcnn_storage y_as, residual_as; /* as in frcnn_gemm_tile */
+	struct frcnn_quant y_quant, residual_quant;
+	size_t columns; /* how many of nr exist */
 	enum frcnn_gemm_act act;
 };
 
@@ -98,13 +113,38 @@ const struct frcnn_kernels *frcnn_kernels_list(int i);
  * of them that this machine can run. */
 const char *frcnn_kernels_built(void);
 
+/* A way to multiply matrices. */
+struct frcnn_arithmetic {
+	enum frcnn_storage a_as; /* elements of A: as B's, but for U8, whose are int8 */
+	size_t per_step;         /* elements in a step of depth */
+	void (*gemm_tile)(const struct frcnn_gemm_tile *tile);
+	/* n elements of A from values that lie as `as`, in bytes by quant; NULL: there are no others. int16 are bytes
+	 * less their zero. */
+	void (*convert)(void *out, const void *x, size_t n, enum frcnn_storage as, struct frcnn_quant quant);
+};
+
+/* Integer arithmetic beside a set of kernels, with tiles as large as its own; every set has it, and all of them give
+ * the same bits. */
+struct frcnn_kernels_int8 {
+	struct frcnn_arithmetic direct;
+	void (*quantize)(void *out, const void *x, size_t n, enum frcnn_storage as,
+			 struct frcnn_quant quant); /* bytes */
+	/* Winograd's F(4x4, 3x3) in int16 (winograd_int8.inc): tiles over pairs, pixels in bytes, multiples of 16
+	 * channels. */
+	void (*gemm_tile_pairs)(const struct frcnn_gemm_tile *tile);
+	void (*winograd_input)(const void *const pixel[36], size_t channels, int zero, int16_t *v, size_t stride);
+	void (*winograd_output)(const struct frcnn_winograd_output *block);
+};
+const struct frcnn_kernels_int8 *frcnn_kernels_int8_get(const struct frcnn_kernels *kernels);
+extern const struct frcnn_kernels_int8 frcnn_kernels_c_int8, frcnn_kernels_avx2_int8, frcnn_kernels_avx512_int8,
+    frcnn_kernels_avx512vnni;
+
 /* What a machine with bfloat16 arithmetic has besides; tiles are as large as the set's own. */
 struct frcnn_kernels_bf16 {
-	void (*gemm_tile)(const struct frcnn_gemm_tile *tile);
+	struct frcnn_arithmetic direct; /* conversion rounds to nearest even, subnormals to zero */
 	void (*winograd_input)(const void *const pixel[36], size_t channels, float *v,
 			       size_t stride); /* pixels in it */
 	void (*winograd_output)(const struct frcnn_winograd_output *block);
-	void (*convert)(uint16_t *out, const float *x, size_t n); /* round to nearest even, subnormals to zero */
 };
 /* Beside this set on this machine; NULL: none, and none is emulated. */
 const struct frcnn_kernels_bf16 *frcnn_kernels_bf16_get(const struct frcnn_kernels *kernels);
@@ -126,10 +166,25 @@ struct frcnn_conv {
 	const float *bias;    /* (K) or NULL */
 	const void *residual; /* as y, or NULL */
 	enum frcnn_gemm_act act;
-	enum frcnn_storage x_as, y_as, residual_as; /* float32 but for convolutions packed in bfloat16 and Winograd's */
+	enum frcnn_storage x_as, y_as, residual_as; /* float32; or bfloat16 or bytes, as the arithmetic allows */
+	/* int8 layers: the weights, their scales (K), and how what lies in bytes does. x_quant also where x is float32:
+	 * it is quantized first. */
+	const int8_t *quantized; /* as weight, which is NULL then; not looked at once packed */
+	const float *scale;      /* NULL: no int8 layer */
+	struct frcnn_quant x_quant, y_quant, residual_quant;
 };
 /* All in float32. */
 void frcnn_conv_reference(const struct frcnn_conv *conv, const float *x, float *y);
 float frcnn_act_reference(float x, enum frcnn_gemm_act act);
+/*
+ * int8 layers (c/reference_int8.c), where requantization is defined:
+ *   v = (float)sum((x - x_zero) * quantized) * (x_scale * scale) + bias + residual, then the activation
+ * in float32, each operation rounded, no contraction; pixels outside of the image are x_zero. Any grouping.
+ */
+void frcnn_conv_int8_reference(const struct frcnn_conv *conv, const void *x, void *y);
+/* clamp(round half to even (value * (1 / scale)) + zero, 0, 255); NaN: 0 */
+uint8_t frcnn_to_byte(float value, struct frcnn_quant quant);
+/* The activation as kernels over integers compute it, by multiplying with a sixth. */
+float frcnn_act_int8(float value, enum frcnn_gemm_act act);
 
 #endif

@@ -108,6 +108,7 @@ static void bench_layer(size_t i, const struct frcnn_kernels *kernels, struct fr
 			       .groups = 1,
 			       .act = FRCNN_GEMM_RELU};
 	struct frcnn_packed packed = {0};
+	struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
 	struct frcnn_worker_memory memory = {NULL, frcnn_conv_scratch(kernels), frcnn_pool_threads(pool)};
 	bool winograd;
 	double best = INFINITY, flop;
@@ -127,7 +128,8 @@ static void bench_layer(size_t i, const struct frcnn_kernels *kernels, struct fr
 	for (int t = 0; t < memory.workers; t++)
 		memory.block[t] = fill(memory.floats);
 	v.weight = w;
-	if ((winograd ? frcnn_winograd_pack : frcnn_conv_pack)(kernels, &v, pool, &packed, NULL))
+	if (winograd ? frcnn_winograd_pack(kernels, &v, pool, &packed, NULL)
+		     : frcnn_conv_pack(&how, (size_t)kernels->nr, &v, pool, &packed, NULL))
 		exit(2);
 	for (int round = 0; round < 4; round++) {
 		double start = frcnn_seconds();
@@ -143,8 +145,7 @@ static void bench_layer(size_t i, const struct frcnn_kernels *kernels, struct fr
 	for (int t = 0; t < memory.workers; t++)
 		free(memory.block[t]);
 	free(memory.block);
-	free(packed.weight);
-	free(packed.bias);
+	frcnn_packed_free(&packed);
 	free(x);
 	free(y);
 	free(w);

@@ -68,9 +68,10 @@ static void depthwise(struct frcnn_conv v)
 	frcnn_conv_reference(&v, x, want);
 	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
 		struct frcnn_packed packed = {0};
+		struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
 		float *y = blank(ny);
 
-		cr_assert_eq(frcnn_conv_pack(kernels, &v, NULL, &packed, NULL), 0);
+		cr_assert_eq(frcnn_conv_pack(&how, (size_t)kernels->nr, &v, NULL, &packed, NULL), 0);
 		frcnn_depthwise_run(kernels, &v, &packed, NULL, x, y);
 		cr_assert_eq(y[ny], MARK);
 		for (size_t i = 0; i < ny; i++)
@@ -79,8 +80,7 @@ static void depthwise(struct frcnn_conv v)
 				  v.stride, v.height, v.width, v.channels, i, (double)y[i], (double)want[i]);
 		if (first)
 			cr_assert_arr_eq(y, first, ny * sizeof *y);
-		free(packed.weight);
-		free(packed.bias);
+		frcnn_packed_free(&packed);
 		if (first)
 			free(y);
 		else

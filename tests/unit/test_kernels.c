@@ -93,6 +93,16 @@ static struct frcnn_conv random_conv(int groups)
 	return v;
 }
 
+/* Packed for an arithmetic, or where how is NULL for Winograd. */
+static void pack(const struct frcnn_kernels *kernels, const struct frcnn_arithmetic *how, const struct frcnn_conv *v,
+		 struct frcnn_pool *pool, struct frcnn_packed *out)
+{
+	memset(out, 0, sizeof *out);
+	cr_assert_eq(how ? frcnn_conv_pack(how, (size_t)kernels->nr, v, pool, out, NULL)
+			 : frcnn_winograd_pack(kernels, v, pool, out, NULL),
+		     0);
+}
+
 static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, struct frcnn_pool *pool, bool winograd)
 {
 	size_t nx = (size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels;
@@ -100,7 +110,8 @@ static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	size_t nw = (size_t)v.out_channels * (size_t)(v.channels / v.groups) * (size_t)v.kernel_h * (size_t)v.kernel_w;
 	float *x = fill(nx), *w = fill(nw), *bias = fill((size_t)v.out_channels), *residual = fill(ny), *whole;
 	float *want = fill(ny), *y = guarded(ny, &whole);
-	struct frcnn_packed packed = {0};
+	struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
+	struct frcnn_packed packed;
 	float *blocks[4];
 	size_t floats = winograd ? frcnn_winograd_scratch(kernels, &v) : frcnn_conv_scratch(kernels);
 	struct frcnn_worker_memory memory = {blocks, floats, frcnn_pool_threads(pool)};
@@ -117,7 +128,7 @@ static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 		 kernels->name, winograd ? "winograd" : "conv", v.act, v.groups, v.n, v.height, v.width, v.channels,
 		 v.out_height, v.out_width, v.out_channels, v.kernel_h, v.kernel_w, v.stride, v.pad, v.dilation);
 	frcnn_conv_reference(&v, x, want);
-	cr_assert_eq((winograd ? frcnn_winograd_pack : frcnn_conv_pack)(kernels, &v, pool, &packed, NULL), 0);
+	pack(kernels, winograd ? NULL : &how, &v, pool, &packed);
 	if (winograd)
 		frcnn_winograd_run(kernels, &v, &packed, pool, &memory, x, y);
 	else if (v.groups > 1)
@@ -129,8 +140,7 @@ static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	check_close(y, want, ny, winograd ? 5e-5f : 1e-5f, what);
 	for (int i = 0; i < memory.workers; i++)
 		free(blocks[i]);
-	free(packed.weight);
-	free(packed.bias);
+	frcnn_packed_free(&packed);
 	free(x);
 	free(w);
 	free(bias);
@@ -213,7 +223,7 @@ static void bf16_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	v.residual_as = (enum frcnn_storage)between(0, 1);
 	v.bias = bias;
 	v.weight = w;
-	cr_assert_eq((winograd ? frcnn_winograd_pack : frcnn_conv_pack_bf16)(kernels, &v, NULL, &packed, NULL), 0);
+	pack(kernels, winograd ? NULL : &frcnn_kernels_bf16_get(kernels)->direct, &v, NULL, &packed);
 	from = stored(x, nx, v.x_as, &half_x);
 	v.residual = stored(residual, ny, v.residual_as, &half_residual);
 	if (between(0, 2) == 0)
@@ -237,9 +247,7 @@ static void bf16_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	}
 	check_guards(whole, ny, "bf16");
 	check_close(y, want, ny, v.y_as == FRCNN_AS_BF16 ? 4e-3f : winograd ? 5e-5f : 2e-5f, "bf16");
-	free(packed.bf16);
-	free(packed.weight);
-	free(packed.bias);
+	frcnn_packed_free(&packed);
 	free(half_x);
 	free(half_residual);
 	free(x);
@@ -303,6 +311,159 @@ Test(kernels, bf16_convolution)
 			v.act = (enum frcnn_gemm_act)between(0, 3);
 		}
 		bf16_case(kernels, v, winograd);
+	}
+}
+
+/* An int8 layer over inputs, outputs and residuals of either storage: every bit is the reference's. */
+static void int8_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, bool winograd, struct frcnn_pool *pool)
+{
+	size_t nx = (size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels;
+	size_t ny = (size_t)v.n * (size_t)v.out_height * (size_t)v.out_width * (size_t)v.out_channels;
+	size_t nw = (size_t)v.out_channels * (size_t)v.channels * (size_t)v.kernel_h * (size_t)v.kernel_w;
+	float *x = fill(nx), *scale = fill((size_t)v.out_channels), *bias = fill((size_t)v.out_channels);
+	float *residual = fill(ny), *want = fill(ny), *whole, *y = guarded(ny, &whole), *blocks[4];
+	struct frcnn_worker_memory memory = {blocks, 0, frcnn_pool_threads(pool)};
+	uint8_t *bytes = malloc(nx), *byte_residual = malloc(ny);
+	int8_t *w = malloc(nw);
+	struct frcnn_packed packed;
+	const void *from;
+	char what[128];
+
+	for (size_t i = 0; i < nw; i++)
+		w[i] = (int8_t)between(-127, 127);
+	for (size_t i = 0; i < nx; i++)
+		bytes[i] = (uint8_t)draw();
+	for (size_t i = 0; i < ny; i++)
+		byte_residual[i] = (uint8_t)draw();
+	for (int k = 0; k < v.out_channels; k++)
+		scale[k] = fabsf(scale[k]) * 0.01f + 1e-4f;
+	v.quantized = w;
+	v.scale = scale;
+	v.bias = bias;
+	v.x_quant = (struct frcnn_quant){0.01f * (float)between(1, 9), between(0, 255)};
+	v.y_quant = (struct frcnn_quant){0.05f * (float)between(1, 40), between(0, 255)};
+	v.residual_quant = (struct frcnn_quant){0.07f * (float)between(1, 9), between(0, 255)};
+	v.x_as = between(0, 2) ? FRCNN_AS_U8 : FRCNN_AS_F32;
+	v.y_as = between(0, 2) ? FRCNN_AS_U8 : FRCNN_AS_F32;
+	v.residual_as = between(0, 1) ? FRCNN_AS_U8 : FRCNN_AS_F32;
+	if (between(0, 1))
+		v.residual = v.residual_as == FRCNN_AS_U8 ? (void *)byte_residual : (void *)residual;
+	from = v.x_as == FRCNN_AS_U8 ? (void *)bytes : (void *)x;
+	snprintf(what, sizeof what, "%s int8: %s %dx%dx%dx%d to %d, window %dx%d/%d", kernels->name,
+		 winograd ? "winograd" : "direct", v.n, v.height, v.width, v.channels, v.out_channels, v.kernel_h,
+		 v.kernel_w, v.stride);
+	memory.floats = winograd ? frcnn_winograd_scratch(kernels, &v) : frcnn_conv_scratch(kernels);
+	for (int i = 0; i < memory.workers; i++)
+		blocks[i] = fill(memory.floats);
+	pack(kernels, winograd ? NULL : &frcnn_kernels_int8_get(kernels)->direct, &v, pool, &packed);
+	frcnn_conv_int8_reference(&v, from, want);
+	v.quantized = NULL;
+	(winograd ? frcnn_winograd_run : frcnn_conv_run)(kernels, &v, &packed, pool, &memory, from, y);
+	cr_assert_arr_eq(y, want, ny * frcnn_storage_size(v.y_as), "%s", what);
+	for (size_t k = (ny * frcnn_storage_size(v.y_as) + 3) / 4; k < ny; k++)
+		cr_assert(y[k] == MARK, "%s writes too much", what);
+	check_guards(whole, ny, what);
+	for (int i = 0; i < memory.workers; i++)
+		free(blocks[i]);
+	frcnn_packed_free(&packed);
+	free(x);
+	free(bytes);
+	free(byte_residual);
+	free(residual);
+	free(w);
+	free(scale);
+	free(bias);
+	free(want);
+	free(whole);
+}
+
+Test(kernels, int8_convolution_to_the_bit)
+{
+	const struct frcnn_kernels *kernels;
+	struct frcnn_pool *pool = NULL;
+
+	seed();
+	cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+		for (int i = 0; i < 90; i++) {
+			struct frcnn_conv v = i % 3 == 1 ? wide_conv() : random_conv(1);
+
+			if (i % 15 == 2)
+				v.channels = between(257, 1300);
+			int8_case(kernels, v, false, i % 2 ? pool : NULL);
+		}
+	}
+	frcnn_pool_free(pool);
+}
+
+/* Of weights and inputs as large as they may be. */
+Test(kernels, int8_winograd_to_the_bit)
+{
+	const struct frcnn_kernels *kernels;
+	struct frcnn_pool *pool = NULL;
+
+	seed();
+	cr_assert_eq(frcnn_pool_new(3, &pool, NULL), 0);
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+		for (int i = 0; i < 60; i++) {
+			struct frcnn_conv v = {
+			    .n = between(1, 2), .kernel_h = 3, .kernel_w = 3, .stride = 1, .dilation = 1, .groups = 1};
+
+			v.pad = between(0, 2);
+			v.height = between(3, 15);
+			v.width = between(3, 15);
+			v.out_height = v.height + 2 * v.pad - 2;
+			v.out_width = v.width + 2 * v.pad - 2;
+			v.channels = 16 * between(2, i % 10 ? 4 : 12);
+			v.out_channels = between(16, 75);
+			v.act = (enum frcnn_gemm_act)between(0, 3);
+			int8_case(kernels, v, true, i % 2 ? pool : NULL);
+		}
+	}
+	frcnn_pool_free(pool);
+}
+
+/* The proof that sums stay below 2^25, at its edge: 127 * 9 * 64 channels of one sign go, 127 * 9 * 128 do not. */
+Test(kernels, int8_winograd_refuses_sums_that_may_be_wrong)
+{
+	int8_t *w = malloc(16 * 128 * 9);
+	float scale[16];
+	struct frcnn_conv v = {
+	    .kernel_h = 3, .kernel_w = 3, .stride = 1, .dilation = 1, .groups = 1, .out_channels = 16};
+
+	memset(w, 127, 16 * 128 * 9);
+	v.quantized = w;
+	v.scale = scale;
+	v.channels = 112;
+	cr_assert(frcnn_winograd_fits(&v));
+	v.channels = 128;
+	cr_assert(!frcnn_winograd_fits(&v));
+	free(w);
+}
+
+Test(kernels, bytes_round_half_to_even_and_clamp)
+{
+	struct frcnn_quant one = {1, 10};
+	static const struct {
+		float value;
+		int byte;
+	} cases[] = {{0.5f, 10},    {1.5f, 12},   {2.5f, 12},  {-0.5f, 10},     {-1.5f, 8},     {-10.6f, 0},
+		     {245.4f, 255}, {1e30f, 255}, {-1e30f, 0}, {INFINITY, 255}, {-INFINITY, 0}, {NAN, 0}};
+	const struct frcnn_kernels *kernels;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		cr_assert_eq(frcnn_to_byte(cases[i].value, one), cases[i].byte, "%g", (double)cases[i].value);
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+			float x[40];
+			uint8_t out[40];
+
+			for (int k = 0; k < 40; k++)
+				x[k] = cases[i].value;
+			frcnn_kernels_int8_get(kernels)->quantize(out, x, 40, FRCNN_AS_F32, one);
+			for (int k = 0; k < 40; k++)
+				cr_assert_eq(out[k], cases[i].byte);
+		}
 	}
 }
 
@@ -423,7 +584,7 @@ Test(kernels, same_bits_for_any_number_of_threads)
 	v.weight = w;
 	for (int threads = 1; threads <= 4; threads++) {
 		struct frcnn_pool *pool = NULL;
-		struct frcnn_packed packed = {0};
+		struct frcnn_packed packed;
 		float *blocks[4];
 		struct frcnn_worker_memory memory = {blocks, 0, threads};
 		const struct frcnn_kernels *kernels = frcnn_kernels_get(NULL);
@@ -433,13 +594,14 @@ Test(kernels, same_bits_for_any_number_of_threads)
 			blocks[i] = fill(memory.floats);
 		y[threads - 1] = fill(ny);
 		cr_assert_eq(frcnn_pool_new(threads, &pool, NULL), 0);
-		cr_assert_eq(frcnn_conv_pack(kernels, &v, pool, &packed, NULL), 0);
+		struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
+
+		pack(kernels, &how, &v, pool, &packed);
 		frcnn_conv_run(kernels, &v, &packed, pool, &memory, x, y[threads - 1]);
 		cr_assert_arr_eq(y[threads - 1], y[0], ny * sizeof **y);
 		for (int i = 0; i < threads; i++)
 			free(blocks[i]);
-		free(packed.weight);
-		free(packed.bias);
+		frcnn_packed_free(&packed);
 		frcnn_pool_free(pool);
 	}
 	for (int i = 0; i < 4; i++)

@@ -9,12 +9,12 @@
 
 static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 {
-	const float *a = t->a, *b = t->b, *residual = t->residual;
-	float acc[MR][NR], *y = t->y;
+	const float *a = t->a, *b = t->b, *start = t->start, *residual = t->residual;
+	float acc[MR][NR], *y = t->y, *sums = t->sums;
 
 	for (size_t i = 0; i < MR; i++)
 		for (size_t j = 0; j < NR; j++)
-			acc[i][j] = t->bias ? t->bias[j] : t->sums[i * t->lds + j];
+			acc[i][j] = start ? start[j] : sums[i * t->lds + j];
 	for (size_t run = 0; run < (t->runs ? t->runs : 1); run++, a += t->run_step)
 		for (size_t p = 0; p < t->depth; p++, b += NR)
 			for (size_t i = 0; i < MR; i++)
@@ -22,7 +22,7 @@ static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 					acc[i][j] += a[i * t->lda + p] * b[j];
 	if (!y) {
 		for (size_t i = 0; i < MR; i++)
-			memcpy(t->sums + i * t->lds, acc[i], sizeof acc[i]);
+			memcpy(sums + i * t->lds, acc[i], sizeof acc[i]);
 		return;
 	}
 	for (size_t i = 0; i < t->rows; i++) {

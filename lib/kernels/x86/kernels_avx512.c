@@ -8,7 +8,8 @@
 
 #define NAME(name)   name##_avx512
 #define DOT(s, x, b) _mm512_fmadd_ps(x, b, s)
-#define HALF         0
+#define STEP_SIZE    1
+#define INTEGER      0
 #include "kernels/x86/gemm_tile_512.inc"
 
 const struct frcnn_kernels frcnn_kernels_avx512 = {

@@ -1,0 +1,23 @@
+/* Integers on AVX-512 without VNNI: everything in pairs of int16, as products of bytes would saturate. */
+#include "kernels/kernels.h"
+
+#include <immintrin.h>
+
+#define BYTES        1
+#define NAME(name)   name##_pairs_avx512
+#define DOT(s, x, b) _mm512_add_epi32(s, _mm512_madd_epi16(x, b))
+#define STEP_SIZE    2
+#define INTEGER      1
+#include "kernels/x86/gemm_tile_512.inc"
+
+#define SUFFIX(name) name##_avx512
+#define LANES        16
+#include "kernels/x86/int8_512.inc"
+
+const struct frcnn_kernels_int8 frcnn_kernels_avx512_int8 = {
+    .direct = {FRCNN_AS_S16, 2, gemm_tile_pairs_avx512, take_pairs_avx512},
+    .quantize = take_bytes_avx512,
+    .gemm_tile_pairs = gemm_tile_pairs_avx512,
+    .winograd_input = winograd_input_int8_avx512,
+    .winograd_output = winograd_output_int8_avx512,
+};
