@@ -47,8 +47,8 @@ ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86)) $(HOT_FLAGS)
 # Loops over channels and boxes are written for a vectorising compiler; gcc at -O2 hardly vectorises.
 HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/%,$<),-O3))
 ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c -mprfchw) \
-	$(if $(filter %_avx512bf16.c,$<),-mavx512bf16) $(if $(filter %_avx512vnni.c,$<),-mavx512vnni) \
-	$(if $(filter %_avx512.c %_avx512bf16.c %_avx512vnni.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprfchw)
+	$(if $(filter %_avx512bf16.c,$<),-mavx512bf16) \
+	$(if $(filter %_avx512.c %_avx512bf16.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprfchw)
 
 # One list a folder; a new file is one new word.
 BASE_SRC = lib/base/error.c lib/base/memory.c lib/base/buffer.c lib/base/file.c lib/base/number.c lib/base/text.c lib/base/digest.c lib/base/clock.c lib/base/cores.c lib/base/pool.c lib/base/version.c
@@ -59,10 +59,9 @@ IMAGE_SRC = lib/image/decode.c lib/image/jpeg.c lib/image/png.c lib/image/exif.c
 MODEL_SRC = lib/model/describe.c lib/model/metadata.c lib/model/model.c $(addprefix lib/model/,arena.c checkpoint.c legacy.c pickle.c safetensors.c safetensors_write.c tensor.c weights.c zip.c)
 GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_head.c box_head.c detector_graphs.c fold.c \
 	fuse.c shape.c memory_plan.c print.c)
-KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c lib/kernels/c/kernels_c_int8.c lib/kernels/c/reference_int8.c \
+KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c \
 	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c \
-	lib/kernels/x86/kernels_avx512bf16.c lib/kernels/x86/kernels_int8_avx2.c \
-	lib/kernels/x86/kernels_int8_avx512.c lib/kernels/x86/kernels_int8_avx512vnni.c)
+	lib/kernels/x86/kernels_avx512bf16.c)
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/depthwise.c lib/cpu/winograd.c lib/cpu/pointwise.c
 NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
 FILTER_SRC = $(addprefix lib/filter/,thresholds.c labels.c join.c emit.c plain.c filter.c)
@@ -72,13 +71,14 @@ EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c 
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c traps.c)
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 ANCHORS_SRC = $(addprefix lib/anchors/,config.c boxes.c assign.c proposals.c kmeans.c fit.c report.c text.c json.c page.c)
+QUANT_SRC = lib/quant/measure.c
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
-LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(FILTER_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(ANCHORS_SRC) $(DRAW_SRC)
+LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(FILTER_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(ANCHORS_SRC) $(QUANT_SRC) $(DRAW_SRC)
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-nms frcnn-anchors
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_not_numbers.c tests/unit/test_results.c tests/unit/test_truth.c tests/unit/test_validate.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_kernels.c tests/unit/test_channels.c tests/unit/test_stages.c tests/unit/test_share.c tests/unit/test_parity.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/test_filter.c tests/unit/eval_cases.c tests/unit/refuse.c
+	tests/unit/test_kernels.c tests/unit/test_channels.c tests/unit/test_stages.c tests/unit/test_share.c tests/unit/test_parity.c tests/unit/test_describe.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_quant_cost.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/test_filter.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results anchors nms
 BENCHES = kernels nms
@@ -140,6 +140,8 @@ DETECT_PROGRAM_SRC = bin/detect/crew.c
 $(BUILD)/bin/frcnn-detect: $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 NMS_PROGRAM_SRC = bin/nms/options.c bin/nms/sweep.c
 $(BUILD)/bin/frcnn-nms: $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o)
+QUANTIZE_PROGRAM_SRC = bin/quantize/sets.c bin/quantize/plan.c bin/quantize/run.c bin/quantize/show.c
+$(BUILD)/bin/frcnn-quantize: $(QUANTIZE_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bin/eval/options.o
 
 # ---- tests ---------------------------------------------------------------
 
@@ -209,7 +211,7 @@ clean:
 
 # For the test that no source is forgotten in the lists above; the other machines' kernels too.
 list-sources:
-	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(DETECT_PROGRAM_SRC) $(NMS_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
+	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(DETECT_PROGRAM_SRC) $(NMS_PROGRAM_SRC) $(QUANTIZE_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
 		$(BENCHES:%=tests/bench/bench_%.c) $(BENCH_TOOLS:%=tests/bench/%.c)
 
 # ---- installation --------------------------------------------------------
@@ -267,7 +269,7 @@ uninstall:
 	set -e; for file in $(SHARE_FILES); do rm -f $(DESTDIR)$(DATADIR)/$$file; done
 	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(QUANTIZE_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
 	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o) $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%.o))
 
 .PHONY: all tests check bench mutants fuzz lint format format-check clean list-sources install uninstall FORCE

@@ -70,4 +70,4 @@ _frcnn() {
 	fi
 }
 
-complete -F _frcnn frcnn-anchors frcnn-detect frcnn-draw frcnn-eval frcnn-model frcnn-nms
+complete -F _frcnn frcnn-anchors frcnn-detect frcnn-draw frcnn-eval frcnn-model frcnn-nms frcnn-quantize

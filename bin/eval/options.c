@@ -217,6 +217,11 @@ int eval_parse_min(const char *text, void *value, struct frcnn_error *err)
 	return add_gate(value, text, FRCNN_GATE_MIN, err);
 }
 
+int eval_parse_max(const char *text, void *value, struct frcnn_error *err)
+{
+	return add_gate(value, text, FRCNN_GATE_MAX, err);
+}
+
 int eval_parse_max_drop(const char *text, void *value, struct frcnn_error *err)
 {
 	return add_gate(value, text, FRCNN_GATE_MAX_DROP, err);

@@ -1,6 +1,6 @@
 /*
  * eval - parts of frcnn-eval: here the forms of its options, in job.h its run.
- * Never installed, and no other program links it.
+ * Never installed. frcnn-quantize has its gates from here too, and links no more of it.
  */
 #ifndef FRCNN_EVAL_OPTIONS_H
 #define FRCNN_EVAL_OPTIONS_H
@@ -37,6 +37,7 @@ struct eval_gates {
 };
 /* struct eval_gates *: adds one. */
 int eval_parse_min(const char *text, void *value, struct frcnn_error *err);
+int eval_parse_max(const char *text, void *value, struct frcnn_error *err); /* frcnn-quantize */
 int eval_parse_max_drop(const char *text, void *value, struct frcnn_error *err);
 void eval_gates_free(struct eval_gates *gates);
 

@@ -61,7 +61,7 @@ double frcnn_agreement_shift(const struct frcnn_agreement *sums)
 
 /* ---- the ground truth of the measured images alone ------------------------------------------------------------ */
 
-/* Columns of some images; names and categories stay the whole's. */
+/* A ground truth of its own, of some images. */
 struct part {
 	struct frcnn_ground_truth truth;
 	size_t *place; /* of an image of the whole in the part; SIZE_MAX: not in it */
@@ -69,17 +69,15 @@ struct part {
 
 static void part_free(struct part *part)
 {
-	free(part->truth.image_ids);
-	free(part->truth.file_names);
-	free(part->truth.widths);
-	free(part->truth.heights);
-	free(part->truth.annotation_ids);
-	free(part->truth.annotation_images);
-	free(part->truth.annotation_categories);
-	free(part->truth.bboxes);
-	free(part->truth.areas);
-	free(part->truth.crowds);
+	frcnn_ground_truth_free(&part->truth);
 	free(part->place);
+}
+
+/* A name may be absent. */
+static int copy_name(const char *name, const char **out)
+{
+	*out = name ? frcnn_strdup(name) : NULL;
+	return name && !*out ? FRCNN_ENOMEM : 0;
 }
 
 static int part_make(const struct frcnn_ground_truth *whole, const size_t *images, size_t count, struct part *out,
@@ -90,9 +88,6 @@ static int part_make(const struct frcnn_ground_truth *whole, const size_t *image
 
 	truth->form = whole->form;
 	truth->own_categories = whole->own_categories;
-	truth->ncategories = whole->ncategories;
-	truth->category_ids = whole->category_ids;
-	truth->category_names = whole->category_names;
 	out->place = frcnn_calloc(whole->nimages, sizeof *out->place);
 	truth->image_ids = frcnn_calloc(count, sizeof *truth->image_ids);
 	truth->file_names = frcnn_calloc(count, sizeof *truth->file_names);
@@ -104,9 +99,11 @@ static int part_make(const struct frcnn_ground_truth *whole, const size_t *image
 	truth->bboxes = frcnn_calloc(whole->nannotations, 4 * sizeof *truth->bboxes);
 	truth->areas = frcnn_calloc(whole->nannotations, sizeof *truth->areas);
 	truth->crowds = frcnn_calloc(whole->nannotations, sizeof *truth->crowds);
-	if (!out->place || !truth->image_ids || !truth->file_names || !truth->widths || !truth->heights ||
-	    !truth->annotation_ids || !truth->annotation_images || !truth->annotation_categories || !truth->bboxes ||
-	    !truth->areas || !truth->crowds)
+	truth->category_ids = frcnn_calloc(whole->ncategories, sizeof *truth->category_ids);
+	truth->category_names = frcnn_calloc(whole->ncategories, sizeof *truth->category_names);
+	if (!out->place || !truth->category_ids || !truth->category_names || !truth->image_ids || !truth->file_names ||
+	    !truth->widths || !truth->heights || !truth->annotation_ids || !truth->annotation_images ||
+	    !truth->annotation_categories || !truth->bboxes || !truth->areas || !truth->crowds)
 		return frcnn_fail_nomem(err);
 	for (size_t i = 0; i < whole->nimages; i++)
 		out->place[i] = SIZE_MAX;
@@ -117,10 +114,17 @@ static int part_make(const struct frcnn_ground_truth *whole, const size_t *image
 			continue;
 		out->place[from] = truth->nimages;
 		truth->image_ids[truth->nimages] = whole->image_ids[from];
-		truth->file_names[truth->nimages] = whole->file_names[from];
 		truth->widths[truth->nimages] = whole->widths[from];
 		truth->heights[truth->nimages] = whole->heights[from];
 		truth->nimages++;
+		if (copy_name(whole->file_names[from], &truth->file_names[truth->nimages - 1]) < 0)
+			return frcnn_fail_nomem(err);
+	}
+	for (size_t i = 0; i < whole->ncategories; i++) {
+		truth->category_ids[i] = whole->category_ids[i];
+		truth->ncategories++;
+		if (copy_name(whole->category_names[i], &truth->category_names[i]) < 0)
+			return frcnn_fail_nomem(err);
 	}
 	for (size_t i = 0; i < whole->nannotations; i++) {
 		size_t place = out->place[whole->annotation_images[i]];
@@ -136,7 +140,7 @@ static int part_make(const struct frcnn_ground_truth *whole, const size_t *image
 		n++;
 	}
 	truth->nannotations = n;
-	return 0;
+	return frcnn_ground_truth_index(truth) < 0 ? frcnn_fail_nomem(err) : 0;
 }
 
 /* ---- the cost ------------------------------------------------------------------------------------------------ */

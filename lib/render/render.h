@@ -81,6 +81,14 @@ void frcnn_table_markdown(const struct frcnn_table *table, struct frcnn_buffer *
 /* Text with Markdown's signs and HTML's taken for what they are. */
 void frcnn_markdown_text(struct frcnn_buffer *out, const char *text);
 
+/* ---- gates of other programs' reports --------------------------------------------------------------------------- */
+
+/* False: there are none. */
+bool frcnn_section_gates(const struct frcnn_report *report, struct frcnn_table *table);
+const char *frcnn_render_verdict(enum frcnn_gate_verdict verdict);
+/* Text for JSON and CSV: valid UTF-8 as it is, other bytes as \xNN. */
+void frcnn_render_utf8(struct frcnn_buffer *out, const char *text);
+
 /* ---- private to this folder
  * ------------------------------------------------------------------------------------------ */
 
@@ -99,9 +107,8 @@ enum frcnn_section {
 /* False: the report has no such part, or it was not asked for. */
 bool frcnn_section_fill(const struct frcnn_report *report, const struct frcnn_report_model *model,
 			enum frcnn_section section, struct frcnn_table *table);
-/* Models beside each other, a row each; and gates. False as above. */
+/* Models beside each other, a row each. False as above. */
 bool frcnn_section_models(const struct frcnn_report *report, struct frcnn_table *table);
-bool frcnn_section_gates(const struct frcnn_report *report, struct frcnn_table *table);
 
 /* What to call things. scratch holds the text where one must be made. */
 #define FRCNN_RENDER_NAME 64
@@ -110,7 +117,6 @@ const char *frcnn_render_class(const struct frcnn_report_class *class_, char scr
 const char *frcnn_render_category(const struct frcnn_report *report, size_t category, char scratch[FRCNN_RENDER_NAME]);
 /* "AP >= 0.37", "drop of AP <= 0.005" */
 void frcnn_render_gate(const struct frcnn_gate *gate, struct frcnn_buffer *out);
-const char *frcnn_render_verdict(enum frcnn_gate_verdict verdict);
 /* A metric's value, -1 when there is no such metric. */
 double frcnn_render_metric(const struct frcnn_report_metrics *metrics, const char *name);
 /* False for a metric that comes from a part that only the page shows. */
@@ -140,7 +146,5 @@ int frcnn_render_markdown(const struct frcnn_report *report, struct frcnn_buffer
 int frcnn_render_junit(const struct frcnn_report *report, struct frcnn_buffer *out, struct frcnn_error *err);
 /* A field of CSV: quoted where RFC 4180 asks for it. */
 void frcnn_csv_field(struct frcnn_buffer *out, const char *text);
-/* Text for JSON and CSV: valid UTF-8 as it is, other bytes as \xNN. */
-void frcnn_render_utf8(struct frcnn_buffer *out, const char *text);
 
 #endif

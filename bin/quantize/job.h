@@ -1,0 +1,117 @@
+/*
+ * quantize - parts of frcnn-quantize: what one run was asked for and what it has so far. Pictures become sets in
+ * sets.c, options a plan in plan.c, the run itself is run.c, what it found out is shown by show.c. Never installed, and
+ * no other program links it.
+ */
+#ifndef FRCNN_QUANTIZE_JOB_H
+#define FRCNN_QUANTIZE_JOB_H
+
+#include "cli/cli.h"
+#include "eval/options.h"
+#include "quant/measure.h"
+#include "quant/quant.h"
+#include "record/record.h"
+
+/* What a picture is like; a calibration picture far from the report's is worth a warning. */
+enum { QUANTIZE_BRIGHTNESS, QUANTIZE_CONTRAST, QUANTIZE_SIZE, QUANTIZE_LOOKS };
+
+struct quantize_image {
+	struct frcnn_input *input; /* borrowed */
+	char sha256[65];           /* of the file's bytes */
+	size_t truth;              /* index in the ground truth; SIZE_MAX: not in it, or there is none */
+	bool failed;               /* could not be decoded: reported once, left out */
+	bool seen;                 /* looks are set */
+	double looks[QUANTIZE_LOOKS];
+	int status; /* of reading it */
+	struct frcnn_error err;
+};
+
+/* In ascending order of sha256. */
+struct quantize_set {
+	const char *name;
+	struct quantize_image *images;
+	size_t count;
+	char sha256[65]; /* of the digests, a line each */
+};
+enum { QUANTIZE_CALIBRATION, QUANTIZE_SEARCH, QUANTIZE_REPORT, QUANTIZE_SETS };
+
+enum { QUANTIZE_TEXT, QUANTIZE_JSON, QUANTIZE_MARKDOWN };
+
+struct quantize_job {
+	/* options */
+	const char *model_path, *arch, *weights_key, *anchors, *anchor_sizes, *aspect_ratios, *labels_path;
+	struct frcnn_reals mean, std;
+	double bn_eps, holdout;
+	int min_size, max_size;
+	const char *truth_path, *image_root, *measure_truth_path, *measure_root;
+	const char *plan_path, *write_plan_path, *output_path, *cpu;
+	struct frcnn_list keep_float;
+	struct eval_gates gates;
+	int calibration_images, format, threads;
+	int64_t max_pixels;
+	bool null_list, exif, quantize_all, progress;
+	int observer; /* an enum frcnn_quant_observer, as the option lists them */
+	const struct frcnn_program *program;
+
+	/* sets.c */
+	struct frcnn_inputs inputs, measure_inputs;
+	struct frcnn_ground_truth truth; /* of the report set */
+	bool has_truth;
+	struct quantize_image *pool_images, *measure_images; /* of inputs, of measure_inputs */
+	struct quantize_set sets[QUANTIZE_SETS];
+	size_t duplicates, overlap, unused; /* copies left out; operands that are measured; not needed */
+	size_t failed;                      /* pictures and lines that were reported and left out */
+
+	/* run.c */
+	struct frcnn_pool *pool;
+	struct frcnn_labels labels;
+	char *sizes; /* the first half of --anchors */
+	struct frcnn_model *model;
+	struct frcnn_detector *detector;
+	struct frcnn_quant_plan plan;
+	char plan_sha256[65]; /* of --plan; "": none */
+	struct frcnn_quant_warning *quant_warnings;
+	size_t nquant_warnings;
+	struct frcnn_list warnings; /* lines of our own, as they were printed */
+	struct frcnn_output output;
+	struct frcnn_cost *cost;
+	struct frcnn_report *report; /* of cost; NULL: nothing was measured */
+	int64_t bytes[2];            /* of the files: float, int8; 0: not known */
+	struct frcnn_samples seconds[2];
+	bool written;
+};
+
+/* A warning: printed, and kept for the report. */
+void quantize_warn(struct quantize_job *job, const char *format, ...) FRCNN_PRINTF(2, 3);
+
+/* ---- sets.c -------------------------------------------------------------------------------------------------- */
+
+/* Names, digests, ground truth, the three sets. Trouble with one picture is reported and counted. -1: go on; else an
+ * exit status, all having been said. */
+int quantize_make_sets(struct quantize_job *job, char **operands, int count);
+/* Whether any gate needs ground truth, as all do but those on found and shift. */
+bool quantize_needs_truth(const struct quantize_job *job);
+/* Fills looks. */
+void quantize_look(struct quantize_image *image, const struct frcnn_image *picture);
+/* Warns of calibration pictures that are unlike the report's. */
+void quantize_compare_looks(struct quantize_job *job);
+
+/* ---- plan.c -------------------------------------------------------------------------------------------------- */
+
+/* The default plan or every layer, then --plan, then --keep-float. */
+int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err);
+int quantize_write_plan(const struct quantize_job *job, struct frcnn_error *err);
+extern const char quantize_int8[], quantize_float[]; /* dtypes as plans name them */
+
+/* ---- run.c --------------------------------------------------------------------------------------------------- */
+
+/* Everything between the sets and the last line; the exit status. */
+int quantize_run(struct quantize_job *job);
+void quantize_job_free(struct quantize_job *job);
+
+/* ---- show.c -------------------------------------------------------------------------------------------------- */
+
+/* Appends what was found out in job->format. status: the exit status that follows. */
+int quantize_show(struct quantize_job *job, int status, struct frcnn_buffer *out, struct frcnn_error *err);
+
+#endif

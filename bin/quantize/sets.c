@@ -1,0 +1,342 @@
+/* Pictures to three sets that have none in common: calibration, search, report. */
+#include "quantize/job.h"
+
+#include <math.h>
+
+#define SMALL_REPORT 16 /* fewer pictures tell little */
+
+/* ---- names --------------------------------------------------------------------------------------------------- */
+
+static int gather(struct quantize_job *job, char **operands, int count)
+{
+	int end;
+
+	if (job->truth_path && count == 0) {
+		end = frcnn_inputs_from_truth(&job->inputs, job->truth_path, job->image_root);
+	} else {
+		end = frcnn_inputs_gather(&job->inputs, operands, count, job->null_list);
+		if (end < 0 && job->truth_path)
+			end = frcnn_inputs_join_truth(&job->inputs, job->truth_path);
+	}
+	if (end < 0 && job->measure_truth_path)
+		end = frcnn_inputs_from_truth(&job->measure_inputs, job->measure_truth_path, job->measure_root);
+	job->failed += job->inputs.failed + job->measure_inputs.failed;
+	return end;
+}
+
+/* ---- digests ------------------------------------------------------------------------------------------------- */
+
+static void digest_one(void *context, size_t index, int worker)
+{
+	struct quantize_image *image = (struct quantize_image *)context + index;
+	struct frcnn_file file = {0};
+
+	(void)worker;
+	image->status = frcnn_file_open(image->input->path, 0, &file, &image->err);
+	if (image->status == 0)
+		image->status = frcnn_sha256(file.data, file.size, image->sha256, &image->err);
+	frcnn_file_close(&file);
+}
+
+/* By digest; of copies one that the ground truth knows comes first, then by name: the order of operands is nothing. */
+static int compare_images(const void *a, const void *b)
+{
+	const struct quantize_image *x = a, *y = b;
+	int order = strcmp(x->sha256, y->sha256);
+
+	if (order == 0)
+		order = (x->truth == SIZE_MAX) - (y->truth == SIZE_MAX);
+	return order ? order : strcmp(x->input->name, y->input->name);
+}
+
+static int join(const struct frcnn_ground_truth *truth, struct quantize_image *images, size_t count,
+		struct frcnn_error *err)
+{
+	struct frcnn_join *join = NULL;
+	int status = frcnn_join_new(truth, &join, err);
+
+	for (size_t i = 0; i < count && status == 0; i++) {
+		const struct frcnn_input *input = images[i].input;
+
+		/* What contradicts itself was said, and left out, when ids were given. */
+		if (frcnn_join_find(join, input->name, input->has_id, input->id, &images[i].truth, NULL) <= 0)
+			images[i].truth = SIZE_MAX;
+	}
+	frcnn_join_free(join);
+	return status;
+}
+
+/* The inputs' pictures, read, each content once, sorted. */
+static int digest_all(struct quantize_job *job, struct frcnn_inputs *inputs, const struct frcnn_ground_truth *truth,
+		      struct quantize_image **out, size_t *count, struct frcnn_error *err)
+{
+	struct quantize_image *images = frcnn_calloc(inputs->count, sizeof *images);
+	size_t read = 0, kept = 0;
+	int status = 0;
+
+	*out = images;
+	*count = 0;
+	if (!images)
+		return frcnn_fail_nomem(err);
+	for (size_t i = 0; i < inputs->count; i++) {
+		images[i].input = &inputs->items[i];
+		images[i].truth = SIZE_MAX;
+	}
+	frcnn_pool_run(job->pool, inputs->count, digest_one, images);
+	for (size_t i = 0; i < inputs->count; i++) {
+		if (images[i].status == 0) {
+			images[read++] = images[i];
+			continue;
+		}
+		if (images[i].status == FRCNN_ENOMEM)
+			return frcnn_fail_nomem(err);
+		frcnn_report(NULL, "%s", images[i].err.message);
+		job->failed++;
+	}
+	if (truth)
+		status = join(truth, images, read, err);
+	if (status < 0)
+		return status;
+	if (read > 0)
+		qsort(images, read, sizeof *images, compare_images);
+	for (size_t i = 0; i < read; i++) {
+		if (kept > 0 && strcmp(images[kept - 1].sha256, images[i].sha256) == 0)
+			job->duplicates++;
+		else
+			images[kept++] = images[i];
+	}
+	*count = kept;
+	return 0;
+}
+
+/* ---- ground truth -------------------------------------------------------------------------------------------- */
+
+static void note(void *context, enum frcnn_notice_kind kind, const char *line)
+{
+	struct quantize_job *job = context;
+
+	if (kind == FRCNN_NOTICE_WARNING) {
+		frcnn_warn(NULL, "%s", line);
+	} else {
+		frcnn_report(NULL, "%s", line);
+		job->failed++;
+	}
+}
+
+static int read_truth(struct quantize_job *job, struct frcnn_error *err)
+{
+	const char *path = job->measure_truth_path ? job->measure_truth_path : job->truth_path;
+	struct frcnn_notices notices = {note, job};
+	int status;
+
+	if (!path)
+		return 0;
+	status = frcnn_ground_truth_read(path, false, &notices, &job->truth, err);
+	job->has_truth = status == 0;
+	return status;
+}
+
+bool quantize_needs_truth(const struct quantize_job *job)
+{
+	for (size_t i = 0; i < job->gates.count; i++) {
+		const char *metric = job->gates.items[i].metric;
+
+		if (strcmp(metric, "found") != 0 && strcmp(metric, "shift") != 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- sets ---------------------------------------------------------------------------------------------------- */
+
+static int set_make(struct quantize_set *set, const char *name, struct quantize_image *images, size_t count,
+		    struct frcnn_error *err)
+{
+	struct frcnn_buffer text = {0};
+	int status;
+
+	set->name = name;
+	set->images = images;
+	set->count = count;
+	for (size_t i = 0; i < count; i++)
+		frcnn_buffer_printf(&text, "%s\n", images[i].sha256);
+	status =
+	    text.failed ? frcnn_fail_nomem(err) : frcnn_sha256(text.size ? text.data : "", text.size, set->sha256, err);
+	frcnn_buffer_free(&text);
+	return status;
+}
+
+/* Takes out of the operands what is measured anyway. Both are sorted. */
+static size_t take_out(struct quantize_image *images, size_t count, const struct quantize_image *measured,
+		       size_t nmeasured)
+{
+	size_t kept = 0, j = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		while (j < nmeasured && strcmp(measured[j].sha256, images[i].sha256) < 0)
+			j++;
+		if (j == nmeasured || strcmp(measured[j].sha256, images[i].sha256) != 0)
+			images[kept++] = images[i];
+	}
+	return kept;
+}
+
+/* A content's digest is as good as a die and the same everywhere: the first in its order are the report's, then come
+ * calibration and search, half each and no more than were asked for. */
+static int split(struct quantize_job *job, size_t count, size_t measured, struct frcnn_error *err)
+{
+	size_t report = 0, most = (size_t)job->calibration_images, rest, calibration, search;
+	struct quantize_image *images = job->pool_images;
+	int status;
+
+	if (job->measure_truth_path) {
+		rest = take_out(images, count, job->measure_images, measured);
+		job->overlap = count - rest;
+	} else {
+		report = (size_t)floor((double)count * job->holdout + 0.5);
+		rest = count - report;
+	}
+	calibration = rest - rest / 2 < most ? rest - rest / 2 : most;
+	search = rest - calibration < most ? rest - calibration : most;
+	job->unused = rest - calibration - search;
+	status = set_make(&job->sets[QUANTIZE_REPORT], "report", job->measure_truth_path ? job->measure_images : images,
+			  job->measure_truth_path ? measured : report, err);
+	images += report;
+	if (status == 0)
+		status = set_make(&job->sets[QUANTIZE_CALIBRATION], "calibration", images, calibration, err);
+	if (status == 0)
+		status = set_make(&job->sets[QUANTIZE_SEARCH], "search", images + calibration, search, err);
+	return status;
+}
+
+static int check_sets(struct quantize_job *job, struct frcnn_error *err)
+{
+	const struct quantize_set *report = &job->sets[QUANTIZE_REPORT];
+	size_t known = 0;
+
+	if (job->sets[QUANTIZE_CALIBRATION].count == 0)
+		return frcnn_fail(err, FRCNN_EINVAL, "no image is left to calibrate with");
+	for (size_t i = 0; i < report->count; i++)
+		known += report->images[i].truth != SIZE_MAX;
+	if (job->gates.count > 0 && report->count == 0)
+		return frcnn_fail(err, FRCNN_EINVAL, "the report set is empty: there is nothing to judge gates on");
+	if (quantize_needs_truth(job) && known == 0)
+		return frcnn_fail(
+		    err, FRCNN_EINVAL,
+		    "the ground truth knows no image of the report set: there is nothing to judge gates on");
+	if (job->overlap > 0)
+		quantize_warn(job, "%zu image%s measured and so not used for anything else", job->overlap,
+			      job->overlap == 1 ? " is" : "s are");
+	if (report->count == 0)
+		quantize_warn(job, "the report set is empty: what quantization costs is not measured");
+	else if (report->count < SMALL_REPORT)
+		quantize_warn(job, "the report set has only %zu image%s: what is told of the cost is rough",
+			      report->count, report->count == 1 ? "" : "s");
+	return 0;
+}
+
+int quantize_make_sets(struct quantize_job *job, char **operands, int count)
+{
+	struct frcnn_error err;
+	size_t images = 0, measured = 0;
+	int end = gather(job, operands, count), status;
+
+	if (end >= 0)
+		return end;
+	status = read_truth(job, &err);
+	if (status == 0)
+		status = digest_all(job, &job->inputs, job->has_truth && !job->measure_truth_path ? &job->truth : NULL,
+				    &job->pool_images, &images, &err);
+	if (status == 0)
+		status = digest_all(job, &job->measure_inputs, job->has_truth ? &job->truth : NULL,
+				    &job->measure_images, &measured, &err);
+	if (status == 0)
+		status = split(job, images, measured, &err);
+	if (status == 0)
+		status = check_sets(job, &err);
+	if (status == 0) {
+		for (int i = 0; i < QUANTIZE_SETS; i++)
+			frcnn_say("%s: %zu images", job->sets[i].name, job->sets[i].count);
+		return -1;
+	}
+	frcnn_report(NULL, "%s", err.message);
+	return FRCNN_EXIT_TROUBLE;
+}
+
+/* ---- what pictures are like ---------------------------------------------------------------------------------- */
+
+/* Luma's mean and standard deviation (0 .. 255), and the logarithm of the number of pixels. */
+void quantize_look(struct quantize_image *image, const struct frcnn_image *picture)
+{
+	size_t pixels = (size_t)picture->width * (size_t)picture->height;
+	double sum = 0, squares = 0, mean;
+
+	for (size_t i = 0; i < pixels; i++) {
+		const uint8_t *p = picture->rgb + 3 * i;
+		double luma = (299 * p[0] + 587 * p[1] + 114 * p[2]) * 1e-3;
+
+		sum += luma;
+		squares += luma * luma;
+	}
+	mean = sum / (double)pixels;
+	image->looks[QUANTIZE_BRIGHTNESS] = mean;
+	image->looks[QUANTIZE_CONTRAST] = sqrt(fmax(squares / (double)pixels - mean * mean, 0));
+	image->looks[QUANTIZE_SIZE] = log((double)pixels);
+	image->seen = true;
+}
+
+/* What is further from the report's mean than four of its standard deviations and this is far: a few pictures alike
+ * must not make every other one far. */
+static const struct {
+	const char *name;
+	double slack;
+} kinds[QUANTIZE_LOOKS] = {{"brightness", 20}, {"contrast", 15}, {"size", 0.7}};
+
+#define FEWEST_TO_COMPARE 4 /* pictures of the report */
+
+void quantize_compare_looks(struct quantize_job *job)
+{
+	const struct quantize_set *report = &job->sets[QUANTIZE_REPORT], *own = &job->sets[QUANTIZE_CALIBRATION];
+
+	for (int kind = 0; kind < QUANTIZE_LOOKS; kind++) {
+		double sum = 0, squares = 0, mean, far, furthest = 0;
+		size_t count = 0, beyond = 0, culprit = 0, seen = 0;
+
+		for (size_t i = 0; i < report->count; i++) {
+			if (!report->images[i].seen)
+				continue;
+			sum += report->images[i].looks[kind];
+			count++;
+		}
+		if (count < FEWEST_TO_COMPARE)
+			return;
+		mean = sum / (double)count;
+		for (size_t i = 0; i < report->count; i++) {
+			double off = report->images[i].looks[kind] - mean;
+
+			squares += report->images[i].seen ? off * off : 0;
+		}
+		far = 4 * sqrt(squares / (double)(count - 1)) + kinds[kind].slack;
+		for (size_t i = 0; i < own->count; i++) {
+			double off = fabs(own->images[i].looks[kind] - mean);
+
+			if (!own->images[i].seen)
+				continue;
+			seen++;
+			beyond += off > far;
+			if (off > furthest) {
+				furthest = off;
+				culprit = i;
+			}
+		}
+		if (beyond == 0)
+			continue;
+		sum = own->images[culprit].looks[kind];
+		quantize_warn(
+		    job,
+		    "%s of %zu of %zu calibration images lies far from the report's: %s has %.0f%s, those have %.0f",
+		    kinds[kind].name, beyond, seen, own->images[culprit].input->name,
+		    kind == QUANTIZE_SIZE ? exp(sum) : sum, kind == QUANTIZE_SIZE ? " pixels" : "",
+		    kind == QUANTIZE_SIZE ? exp(mean) : mean);
+	}
+}
