@@ -173,6 +173,137 @@ static int put_graphs(struct frcnn_buffer *out, const struct frcnn_model *model,
 	return status;
 }
 
+/* ---- layers of a model that has int8 ones: a float one's dtype alone */
+
+/* Convolutions and linear layers are what has a weight of more than one dimension. */
+static bool is_layer(const struct frcnn_tensor *tensor)
+{
+	size_t size = strlen(tensor->name), tail = sizeof ".weight" - 1;
+
+	return tensor->ndim > 1 && size > tail && strcmp(tensor->name + size - tail, ".weight") == 0;
+}
+
+struct int8_share {
+	size_t layers, of;
+	int side;    /* of the image that work is counted on, pixels */
+	double work; /* share of the multiply-adds */
+};
+
+static double add_work(const struct frcnn_graph *graph, bool quantized)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < graph->count; i++) {
+		const struct frcnn_node *node = &graph->nodes[i];
+
+		if (!node->dead && (!quantized || node->quant.scale > 0))
+			sum += (double)frcnn_graph_multiply_adds(graph, (int)i);
+	}
+	return sum;
+}
+
+/* This checks the model too, so that the tensors of its layers can be relied on. */
+static int measure_int8(const struct frcnn_model *model, struct int8_share *out, struct frcnn_error *err)
+{
+	const struct frcnn_description *d = &model->description;
+	struct frcnn_graphs graphs;
+	int status = frcnn_graphs_build(model, true, &graphs, err);
+
+	*out = (struct int8_share){.side = (d->min_size + 31) / 32 * 32};
+	if (status == 0)
+		status = frcnn_graph_shape(&graphs.features, out->side, out->side, err);
+	if (status == 0)
+		status = frcnn_graph_shape(&graphs.head, graphs.roi_size, graphs.roi_size, err);
+	if (status == 0)
+		out->work = (add_work(&graphs.features, true) + d->rpn_post * add_work(&graphs.head, true)) /
+			    (add_work(&graphs.features, false) + d->rpn_post * add_work(&graphs.head, false));
+	for (size_t i = 0; i < model->checkpoint.ntensors; i++) {
+		const struct frcnn_tensor *tensor = &model->checkpoint.tensors[i];
+
+		out->of += is_layer(tensor);
+		out->layers += is_layer(tensor) && tensor->dtype == FRCNN_I8;
+	}
+	frcnn_graphs_free(&graphs);
+	return status;
+}
+
+/* How an int8 layer of a model that was checked reads and weighs. */
+struct int8_layer {
+	float least, most; /* scales of its filters */
+	int inputs;
+	float scales[FRCNN_MAX_LEVELS];
+	uint8_t zeros[FRCNN_MAX_LEVELS];
+};
+
+/* name: of the weight. */
+static int read_int8_layer(const struct frcnn_checkpoint *c, const char *name, struct int8_layer *out,
+			   struct frcnn_error *err)
+{
+	static const char *const parts[] = {"scale", "input.scale", "input.zero_point"};
+	const struct frcnn_tensor *tensors[3];
+	float *values;
+	int status = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct frcnn_buffer full = {0};
+
+		frcnn_buffer_printf(&full, "%.*s%s", (int)(strlen(name) - strlen("weight")), name, parts[i]);
+		tensors[i] = full.failed ? NULL : frcnn_checkpoint_find(c, full.data);
+		frcnn_buffer_free(&full);
+		if (!tensors[i])
+			return frcnn_fail_nomem(err);
+	}
+	values = frcnn_calloc((size_t)tensors[0]->elements, sizeof *values);
+	if (!values)
+		return frcnn_fail_nomem(err);
+	out->inputs = (int)tensors[1]->elements;
+	if ((status = frcnn_tensor_to_float(tensors[0], values, err)) == 0)
+		status = frcnn_tensor_to_float(tensors[1], out->scales, err);
+	frcnn_tensor_pack(tensors[2], out->zeros);
+	out->least = out->most = values[0];
+	for (int64_t k = 1; k < tensors[0]->elements; k++) {
+		out->least = values[k] < out->least ? values[k] : out->least;
+		out->most = values[k] > out->most ? values[k] : out->most;
+	}
+	free(values);
+	return status;
+}
+
+static int put_layers(struct frcnn_buffer *out, const struct frcnn_model *model, struct frcnn_error *err)
+{
+	const struct frcnn_checkpoint *c = &model->checkpoint;
+	struct int8_share share;
+	int status = measure_int8(model, &share, err), width = 0;
+
+	if (status < 0)
+		return status;
+	frcnn_buffer_printf(out, "%-14s%zu of %zu layers, %.1f%% of multiply-adds at %dx%d\n", "int8", share.layers,
+			    share.of, 100 * share.work, share.side, share.side);
+	for (size_t i = 0; i < c->ntensors; i++) {
+		int size = (int)(strlen(c->tensors[i].name) - strlen(".weight"));
+
+		if (is_layer(&c->tensors[i]) && size > width)
+			width = size;
+	}
+	for (size_t i = 0; i < c->ntensors && status == 0; i++) {
+		const struct frcnn_tensor *tensor = &c->tensors[i];
+		struct int8_layer layer;
+
+		if (!is_layer(tensor))
+			continue;
+		frcnn_buffer_printf(out, "  %-*.*s  %s", width, (int)(strlen(tensor->name) - strlen(".weight")),
+				    tensor->name, frcnn_dtype_name(tensor->dtype));
+		if (tensor->dtype == FRCNN_I8 && (status = read_int8_layer(c, tensor->name, &layer, err)) == 0) {
+			frcnn_buffer_printf(out, "  scale %.3g..%.3g  input", (double)layer.least, (double)layer.most);
+			for (int k = 0; k < layer.inputs; k++)
+				frcnn_buffer_printf(out, "%s %.4g zero %d", k ? "," : "", (double)layer.scales[k],
+						    layer.zeros[k]);
+		}
+		frcnn_buffer_putc(out, '\n');
+	}
+	return status;
+}
+
 static int info_text(struct frcnn_buffer *out, const char *path, const struct frcnn_model *model,
 		     struct frcnn_error *err)
 {
@@ -198,7 +329,10 @@ static int info_text(struct frcnn_buffer *out, const char *path, const struct fr
 	put_numbers(out, d->mean, 3, ", ");
 	frcnn_buffer_printf(out, "\n%-14s", "std");
 	put_numbers(out, d->std, 3, ", ");
-	frcnn_buffer_printf(out, "\n%-14s%g\n", "bn eps", d->bn_eps);
+	if (d->folded)
+		frcnn_buffer_printf(out, "\n%-14sfolded into the convolutions\n", "batch norm");
+	else
+		frcnn_buffer_printf(out, "\n%-14s%g\n", "bn eps", d->bn_eps);
 	for (int i = 0; i < d->nlevels; i++) {
 		frcnn_buffer_printf(out, "%-14slevel %d: sizes ", i ? "" : "anchors", i);
 		put_numbers(out, d->anchors[i].sizes, d->anchors[i].nsizes, ", ");
@@ -215,6 +349,17 @@ static int info_text(struct frcnn_buffer *out, const char *path, const struct fr
 		frcnn_buffer_printf(out, "%-14s", "provenance");
 		frcnn_printable(out, d->provenance, strlen(d->provenance));
 		frcnn_buffer_putc(out, '\n');
+	}
+	if (d->quantization) {
+		frcnn_buffer_printf(out, "%-14s", "quantization");
+		frcnn_printable(out, d->quantization, strlen(d->quantization));
+		frcnn_buffer_putc(out, '\n');
+	}
+	if (d->quantized) {
+		int status = put_layers(out, model, err);
+
+		if (status < 0)
+			return status;
 	}
 	if (list_tensors) {
 		for (size_t i = 0; i < c->ntensors; i++) {
@@ -237,6 +382,64 @@ static void put_string(struct frcnn_json_writer *w, const char *text)
 	if (escaped.failed)
 		w->out->failed = true;
 	frcnn_buffer_free(&escaped);
+}
+
+/* The members "int8" and "layers". */
+static int put_layers_json(struct frcnn_json_writer *w, const struct frcnn_model *model, struct frcnn_error *err)
+{
+	const struct frcnn_checkpoint *c = &model->checkpoint;
+	struct int8_share share;
+	int status = measure_int8(model, &share, err);
+
+	if (status < 0)
+		return status;
+	frcnn_json_key(w, "int8");
+	frcnn_json_begin_object(w);
+	frcnn_json_key(w, "layers");
+	frcnn_json_put_int64(w, (int64_t)share.layers);
+	frcnn_json_key(w, "of");
+	frcnn_json_put_int64(w, (int64_t)share.of);
+	frcnn_json_key(w, "multiply_adds");
+	frcnn_json_put_double(w, share.work);
+	frcnn_json_end_object(w);
+	frcnn_json_key(w, "layers");
+	frcnn_json_begin_object(w);
+	for (size_t i = 0; i < c->ntensors && status == 0; i++) {
+		const struct frcnn_tensor *tensor = &c->tensors[i];
+		struct int8_layer layer;
+		struct frcnn_buffer name = {0};
+
+		if (!is_layer(tensor))
+			continue;
+		frcnn_buffer_add(&name, tensor->name, strlen(tensor->name) - strlen(".weight"));
+		frcnn_buffer_putc(&name, '\0');
+		if (name.failed)
+			return frcnn_fail_nomem(err);
+		frcnn_json_key(w, name.data);
+		frcnn_buffer_free(&name);
+		frcnn_json_begin_object(w);
+		frcnn_json_key(w, "dtype");
+		put_string(w, frcnn_dtype_name(tensor->dtype));
+		if (tensor->dtype == FRCNN_I8 && (status = read_int8_layer(c, tensor->name, &layer, err)) == 0) {
+			frcnn_json_key(w, "scale_min");
+			frcnn_json_put_float(w, layer.least);
+			frcnn_json_key(w, "scale_max");
+			frcnn_json_put_float(w, layer.most);
+			frcnn_json_key(w, "input_scale");
+			frcnn_json_begin_array(w);
+			for (int k = 0; k < layer.inputs; k++)
+				frcnn_json_put_float(w, layer.scales[k]);
+			frcnn_json_end_array(w);
+			frcnn_json_key(w, "input_zero_point");
+			frcnn_json_begin_array(w);
+			for (int k = 0; k < layer.inputs; k++)
+				frcnn_json_put_int64(w, layer.zeros[k]);
+			frcnn_json_end_array(w);
+		}
+		frcnn_json_end_object(w);
+	}
+	frcnn_json_end_object(w);
+	return status;
 }
 
 static int info_json(struct frcnn_buffer *out, const char *path, const struct frcnn_model *model,
@@ -276,6 +479,8 @@ static int info_json(struct frcnn_buffer *out, const char *path, const struct fr
 	frcnn_json_end_object(&w);
 	frcnn_json_key(&w, "metadata");
 	frcnn_json_put_raw(&w, metadata.data, metadata.size);
+	if (model->description.quantized && (status = put_layers_json(&w, model, err)) < 0)
+		goto out;
 	if (list_tensors) {
 		frcnn_json_key(&w, "shapes");
 		frcnn_json_begin_object(&w);
@@ -472,7 +677,12 @@ static int convert_file(const char *path)
 		frcnn_report(path, "%s", err.message);
 		goto out;
 	}
-	half = fp16 || (!fp32 && all_half(&model->checkpoint));
+	if (fp16 && model->description.quantized) {
+		status = FRCNN_EINVAL;
+		frcnn_report(path, "--fp16: a model with int8 layers keeps its other tensors as 32-bit floats");
+		goto out;
+	}
+	half = fp16 || (!fp32 && !model->description.quantized && all_half(&model->checkpoint));
 	if ((status = set_name(&model->description, &err)) < 0 ||
 	    (status = frcnn_metadata_write(&model->description, &metadata, &err)) < 0 ||
 	    (status = frcnn_safetensors_write(output, &model->checkpoint, half ? FRCNN_F16 : FRCNN_F32, metadata.data,
@@ -480,7 +690,10 @@ static int convert_file(const char *path)
 		frcnn_report(NULL, "%s", err.message);
 		goto out;
 	}
-	frcnn_say("%s: %s, %s, %zu tensors", output, model->description.architecture, half ? "fp16" : "fp32",
+	frcnn_say("%s: %s, %s, %zu tensors", output, model->description.architecture,
+		  model->description.quantized ? "int8"
+		  : half                       ? "fp16"
+					       : "fp32",
 		  model->checkpoint.ntensors);
 out:
 	frcnn_buffer_free(&metadata);

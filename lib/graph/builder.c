@@ -5,6 +5,10 @@
 
 #define NAME_SIZE 160
 
+/* Of scales. A product of two may still leave float32's range: check_products. */
+#define MIN_SCALE 1e-20F
+#define MAX_SCALE 1e20F
+
 void frcnn_graph_free(struct frcnn_graph *graph)
 {
 	if (!graph)
@@ -139,6 +143,103 @@ static float *values(struct frcnn_builder *b, const struct frcnn_tensor *t)
 	return out;
 }
 
+/* take, of this dtype and no other. */
+static const struct frcnn_tensor *take_as(struct frcnn_builder *b, const char *name, const char *suffix,
+					  enum frcnn_dtype dtype, const int64_t *shape, int ndim)
+{
+	const struct frcnn_tensor *t = take(b, name, suffix, shape, ndim);
+
+	if (!t || t->dtype == dtype)
+		return t;
+	stick(b, frcnn_fail(b->err, FRCNN_EFORMAT, "tensor %s is %s, expected %s", t->name, frcnn_dtype_name(t->dtype),
+			    frcnn_dtype_name(dtype)));
+	return NULL;
+}
+
+/* A tensor of scales into out. */
+static void scales(struct frcnn_builder *b, const struct frcnn_tensor *t, float *out)
+{
+	if (b->status)
+		return;
+	b->status = frcnn_tensor_to_float(t, out, b->err);
+	for (int64_t i = 0; i < t->elements && !b->status; i++)
+		if (!(out[i] >= MIN_SCALE && out[i] <= MAX_SCALE))
+			b->status =
+			    frcnn_fail(b->err, FRCNN_EFORMAT, "tensor %s holds %g, expected scales from %g to %g",
+				       t->name, (double)out[i], (double)MIN_SCALE, (double)MAX_SCALE);
+}
+
+/* How the int8 layer NAME reads input `number` of b->inputs. */
+static struct frcnn_quant input_quant(struct frcnn_builder *b, const char *name, int number)
+{
+	const struct frcnn_tensor *scale, *zero;
+	float s[FRCNN_MAX_LEVELS];
+	uint8_t z[FRCNN_MAX_LEVELS];
+	char full[NAME_SIZE];
+	int64_t n = 1;
+
+	snprintf(full, sizeof full, "%s.input.scale", name);
+	scale = frcnn_checkpoint_find(b->checkpoint, full);
+	if (b->inputs > 1 && !(scale && scale->ndim == 1 && scale->shape[0] == 1))
+		n = b->inputs;
+	scale = take_as(b, name, "input.scale", FRCNN_F32, &n, 1);
+	zero = take_as(b, name, "input.zero_point", FRCNN_U8, &n, 1);
+	scales(b, scale, s);
+	if (b->status)
+		return (struct frcnn_quant){0};
+	frcnn_tensor_pack(zero, z);
+	number = n == 1 ? 0 : number;
+	return (struct frcnn_quant){s[number], z[number]};
+}
+
+/* What sums of an int8 layer are multiplied by is finite. */
+static void check_products(struct frcnn_builder *b, const struct frcnn_node *node)
+{
+	const struct frcnn_params *p = b->status ? NULL : &b->graph->params[node->params];
+
+	for (int k = 0; k < node->channels && !b->status; k++)
+		if (!isfinite(node->quant.scale * p->scale[k]))
+			b->status =
+			    frcnn_fail(b->err, FRCNN_EFORMAT,
+				       "tensor %s.scale holds %g, which times its input's scale %g is too large",
+				       p->name, (double)p->scale[k], (double)node->quant.scale);
+}
+
+static bool is_int8(const struct frcnn_tensor *t)
+{
+	return t && t->dtype == FRCNN_I8;
+}
+
+/* The int8 layer NAME into filters `at` and on of p, which has room; weight: its NAME.weight. */
+static void fill_int8(struct frcnn_builder *b, const char *name, const struct frcnn_tensor *weight,
+		      struct frcnn_params *p, size_t at)
+{
+	int64_t k = weight->shape[0];
+	int8_t *q = p->quantized + at * (size_t)(weight->elements / k);
+	const struct frcnn_tensor *scale = take_as(b, name, "scale", FRCNN_F32, &k, 1);
+	const struct frcnn_tensor *bias = take(b, name, "bias", &k, 1);
+
+	scales(b, scale, p->scale + at);
+	if (b->status)
+		return;
+	b->status = frcnn_tensor_to_float(bias, p->bias + at, b->err);
+	frcnn_tensor_pack(weight, (uint8_t *)q);
+	for (int64_t i = 0; i < weight->elements && !b->status; i++)
+		if (q[i] == -128)
+			b->status = frcnn_fail(b->err, FRCNN_EFORMAT, "tensor %s holds -128, expected -127 to 127",
+					       weight->name);
+}
+
+/* Room for the params of an int8 layer of `filters` filters, `elements` weights in all. */
+static void make_int8(struct frcnn_builder *b, struct frcnn_params *p, size_t filters, size_t elements)
+{
+	p->quantized = frcnn_alloc_aligned(elements, sizeof *p->quantized);
+	p->scale = frcnn_alloc_aligned(filters, sizeof *p->scale);
+	p->bias = frcnn_alloc_aligned(filters, sizeof *p->bias);
+	if (!p->quantized || !p->scale || !p->bias)
+		stick(b, frcnn_fail_nomem(b->err));
+}
+
 int frcnn_build_input(struct frcnn_builder *b, int channels)
 {
 	return add_node(b, blank(FRCNN_OP_INPUT, -1, -1, channels));
@@ -155,8 +256,16 @@ static int conv(struct frcnn_builder *b, struct frcnn_node node, const char *nam
 		return -1;
 	p = &b->graph->params[node.params];
 	node.channels = (int)t->shape[0];
+	if (is_int8(t)) {
+		make_int8(b, p, (size_t)t->shape[0], (size_t)t->elements);
+		if (!b->status)
+			fill_int8(b, name, t, p, 0);
+		node.quant = input_quant(b, name, 0);
+		check_products(b, &node);
+		return add_node(b, node);
+	}
 	p->weight = values(b, t);
-	if (frcnn_build_has(b, "%s.bias", name))
+	if (b->description->folded || frcnn_build_has(b, "%s.bias", name))
 		p->bias = values(b, take(b, name, "bias", (int64_t[]){node.channels}, 1));
 	return add_node(b, node);
 }
@@ -193,7 +302,7 @@ int frcnn_build_linear(struct frcnn_builder *b, int x, const char *name, int siz
 int frcnn_build_pair(struct frcnn_builder *b, int x, const char *first, const char *second, bool linear)
 {
 	const char *names[2] = {first, second};
-	const struct frcnn_tensor *weight[2], *bias[2];
+	const struct frcnn_tensor *weight[2];
 	struct frcnn_node node = blank(FRCNN_OP_CONV, x, -1, 0);
 	int64_t c = channels_of(b, x);
 	struct frcnn_params *p;
@@ -204,24 +313,47 @@ int frcnn_build_pair(struct frcnn_builder *b, int x, const char *first, const ch
 		if (!weight[i])
 			return -1;
 		k[i] = (size_t)weight[i]->shape[0];
-		bias[i] = take(b, names[i], "bias", (int64_t[]){(int64_t)k[i]}, 1);
 	}
+	if (is_int8(weight[0]) != is_int8(weight[1]))
+		return stick(b, frcnn_fail(b->err, FRCNN_EFORMAT,
+					   "%s is %s and %s is %s, but they run as one: both or neither must be int8",
+					   first, frcnn_dtype_name(weight[0]->dtype), second,
+					   frcnn_dtype_name(weight[1]->dtype)));
+	node.channels = (int)(k[0] + k[1]);
 	node.params = add_params(b, first);
 	if (b->status)
 		return -1;
 	p = &b->graph->params[node.params];
+	if (is_int8(weight[0])) {
+		make_int8(b, p, k[0] + k[1], (k[0] + k[1]) * (size_t)c);
+		for (int i = 0; i < 2 && !b->status; i++)
+			fill_int8(b, names[i], weight[i], p, i ? k[0] : 0);
+		for (int i = 0; i < (b->inputs ? b->inputs : 1) && !b->status; i++) {
+			struct frcnn_quant mine = input_quant(b, first, i), other = input_quant(b, second, i);
+
+			if (!b->status && (mine.scale != other.scale || mine.zero != other.zero))
+				stick(b, frcnn_fail(b->err, FRCNN_EFORMAT,
+						    "%s and %s have other input scales or zero points, but they run "
+						    "as one",
+						    first, second));
+			node.quant = i ? node.quant : mine;
+		}
+		check_products(b, &node);
+		return add_node(b, node);
+	}
 	p->weight = frcnn_alloc_aligned((k[0] + k[1]) * (size_t)c, sizeof(float));
 	p->bias = frcnn_alloc_aligned(k[0] + k[1], sizeof(float));
 	if (!p->weight || !p->bias)
 		return stick(b, frcnn_fail_nomem(b->err));
 	for (int i = 0; i < 2 && !b->status; i++) {
+		const struct frcnn_tensor *bias = take(b, names[i], "bias", (int64_t[]){(int64_t)k[i]}, 1);
 		size_t at = i ? k[0] : 0;
 
-		b->status = frcnn_tensor_to_float(weight[i], p->weight + at * (size_t)c, b->err);
 		if (!b->status)
-			b->status = frcnn_tensor_to_float(bias[i], p->bias + at, b->err);
+			b->status = frcnn_tensor_to_float(weight[i], p->weight + at * (size_t)c, b->err);
+		if (!b->status)
+			b->status = frcnn_tensor_to_float(bias, p->bias + at, b->err);
 	}
-	node.channels = (int)(k[0] + k[1]);
 	return add_node(b, node);
 }
 
@@ -231,6 +363,12 @@ int frcnn_build_batch_norm(struct frcnn_builder *b, int x, const char *name)
 	struct frcnn_node node = blank(FRCNN_OP_BATCH_NORM, x, -1, channels_of(b, x));
 	float *v[4] = {NULL};
 
+	if (b->status || b->description->folded)
+		return b->status ? -1 : x;
+	if (b->graph->nodes[x].quant.scale > 0)
+		return stick(b, frcnn_fail(b->err, FRCNN_EFORMAT,
+					   "layer %s is int8, but the batch norm %s behind it is not folded into it",
+					   b->graph->params[b->graph->nodes[x].params].name, name));
 	for (int i = 0; i < 4 && !b->status; i++)
 		v[i] = values(b, take(b, name, parts[i], (int64_t[]){node.channels}, 1));
 	node.params = add_params(b, name);
@@ -308,7 +446,7 @@ void frcnn_build_output(struct frcnn_builder *b, int x)
 		b->graph->outputs[b->graph->noutputs++] = x;
 }
 
-int frcnn_build_repeat(struct frcnn_builder *b, int from, int first, int last, int x)
+int frcnn_build_repeat(struct frcnn_builder *b, int from, int first, int last, int x, int number)
 {
 	int shift = b->status ? 0 : (int)b->graph->count - first;
 
@@ -318,6 +456,10 @@ int frcnn_build_repeat(struct frcnn_builder *b, int from, int first, int last, i
 		for (int k = 0; k < 2; k++)
 			if (node.input[k] >= 0)
 				node.input[k] = node.input[k] == from ? x : node.input[k] + shift;
+		if (node.quant.scale > 0) {
+			node.quant = input_quant(b, b->graph->params[node.params].name, number);
+			check_products(b, &node);
+		}
 		add_node(b, node);
 	}
 	return b->status ? -1 : last + shift;

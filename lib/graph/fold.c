@@ -15,6 +15,8 @@ void frcnn_graph_fold(struct frcnn_graph *graph)
 		if (conv->op != FRCNN_OP_CONV || frcnn_graph_readers(graph, bn->input[0]) != 1)
 			continue;
 		p = &graph->params[conv->params];
+		if (p->quantized)
+			continue;
 		q = &graph->params[bn->params];
 		row = (size_t)(graph->nodes[conv->input[0]].channels / conv->groups) * (size_t)conv->kernel_h *
 		      (size_t)conv->kernel_w;

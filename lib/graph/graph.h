@@ -90,16 +90,23 @@ struct frcnn_builder {
 	const struct frcnn_checkpoint *checkpoint;
 	const struct frcnn_description *description;
 	bool *used; /* one a tensor of the checkpoint */
+	int inputs; /* how many inputs the layers being built will run on, 0 for one: an int8 layer may read each with
+		       a scale of its own */
 	int status;
 	struct frcnn_error *err;
 };
 
 int frcnn_build_input(struct frcnn_builder *b, int channels);
 bool frcnn_build_has(const struct frcnn_builder *b, const char *format, ...) FRCNN_PRINTF(2, 3);
-/* kernel x kernel, padding kernel / 2. NAME.weight and, where there, NAME.bias. */
+/*
+ * kernel x kernel, padding kernel / 2. NAME.weight and, where there, NAME.bias; in a folded file it must be there.
+ * NAME.weight of dtype I8 makes an int8 layer, of convolutions and linear layers alike: -127 .. 127, with NAME.scale
+ * [K], NAME.bias [K], NAME.input.scale and NAME.input.zero_point [1] or [inputs]; scales are from 1e-20 to 1e20.
+ */
 int frcnn_build_conv(struct frcnn_builder *b, int x, const char *name, int kernel, int stride);
 /* One filter a channel. */
 int frcnn_build_depthwise(struct frcnn_builder *b, int x, const char *name, int kernel, int stride);
+/* In a folded file nothing: returns x. */
 int frcnn_build_batch_norm(struct frcnn_builder *b, int x, const char *name);
 int frcnn_build_activation(struct frcnn_builder *b, int x, enum frcnn_activation act);
 int frcnn_build_add(struct frcnn_builder *b, int x, int y);
@@ -109,12 +116,14 @@ int frcnn_build_global_mean(struct frcnn_builder *b, int x);
 int frcnn_build_upsample(struct frcnn_builder *b, int x, int like);
 /* A fully connected layer over x flattened in C, H, W order; size = H = W of x. */
 int frcnn_build_linear(struct frcnn_builder *b, int x, const char *name, int size);
-/* Two 1x1 layers over the same input as one: the first's channels, then the second's. linear: weights are [K, C]. */
+/* Two 1x1 layers over the same input as one: the first's channels, then the second's. linear: weights are [K, C]. Both
+ * are float, or both int8 and read their input alike. */
 int frcnn_build_pair(struct frcnn_builder *b, int x, const char *first, const char *second, bool linear);
 void frcnn_build_output(struct frcnn_builder *b, int x);
 /* The same layers again, with the same weights, over another input of equal channels: nodes first .. last whose
- * chain starts at node `from` are repeated on `x`. Returns the copy of last. */
-int frcnn_build_repeat(struct frcnn_builder *b, int from, int first, int last, int x);
+ * chain starts at node `from` are repeated on `x`, which is input number 1, 2, .. of b->inputs. Returns the copy of
+ * last. */
+int frcnn_build_repeat(struct frcnn_builder *b, int from, int first, int last, int x, int number);
 
 /* The families: each takes the builder and input node, returns its stages. */
 int frcnn_build_resnet(struct frcnn_builder *b, int x, int stages[4]);       /* C2 .. C5; returns 4 */
@@ -139,6 +148,8 @@ struct frcnn_lifetime {
 	int first, last;
 };
 int frcnn_graph_plan_memory(struct frcnn_lifetime *blocks, size_t count, size_t *arena, struct frcnn_error *err);
+/* Multiply-adds of node i of a shaped graph; 0 where it is no convolution. (shape.c) */
+int64_t frcnn_graph_multiply_adds(const struct frcnn_graph *graph, int i);
 /* One line a node, as text. (print.c) */
 void frcnn_graph_print(const struct frcnn_graph *graph, struct frcnn_buffer *out);
 

@@ -1,4 +1,4 @@
-/* A graph as text, one line a node: number, operator, inputs, geometry, shape, name. */
+/* A graph as text, one line a node: number, operator, inputs, geometry, shape, name, how an int8 layer reads. */
 #include "graph/graph.h"
 
 static const char *const op_names[] = {"input",    "conv",     "batch_norm",  "activation", "add",
@@ -28,6 +28,9 @@ void frcnn_graph_print(const struct frcnn_graph *graph, struct frcnn_buffer *out
 			frcnn_buffer_printf(out, "x%dx%d", n->height, n->width);
 		if (n->params >= 0)
 			frcnn_buffer_printf(out, " %s", graph->params[n->params].name);
+		if (n->params >= 0 && graph->params[n->params].quantized)
+			frcnn_buffer_printf(out, " int8, input scale %g zero %d", (double)n->quant.scale,
+					    n->quant.zero);
 		for (int k = 0; k < graph->noutputs; k++)
 			if (graph->outputs[k] == (int)i)
 				frcnn_buffer_printf(out, " [output %d]", k);

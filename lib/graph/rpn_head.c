@@ -5,6 +5,7 @@ void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevel
 {
 	int x = levels[0], first = b->status ? 0 : (int)b->graph->count;
 
+	b->inputs = nlevels;
 	if (frcnn_build_has(b, "rpn.head.conv.weight")) {
 		x = frcnn_build_activation(b, frcnn_build_conv(b, x, "rpn.head.conv", 3, 1), FRCNN_RELU);
 	} else {
@@ -21,5 +22,6 @@ void frcnn_build_rpn_head(struct frcnn_builder *b, const int *levels, int nlevel
 				       b->graph->nodes[outputs[0]].channels, b->description->anchors_per_cell,
 				       5 * b->description->anchors_per_cell);
 	for (int i = 1; i < nlevels; i++)
-		outputs[i] = frcnn_build_repeat(b, levels[0], first, outputs[0], levels[i]);
+		outputs[i] = frcnn_build_repeat(b, levels[0], first, outputs[0], levels[i], i);
+	b->inputs = 0;
 }

@@ -8,6 +8,16 @@ static int window(int size, int kernel, int stride, int pad, int dilation)
 	return size + 2 * pad < reach ? 0 : (size + 2 * pad - reach) / stride + 1;
 }
 
+int64_t frcnn_graph_multiply_adds(const struct frcnn_graph *graph, int i)
+{
+	const struct frcnn_node *n = &graph->nodes[i];
+
+	if (n->dead || n->op != FRCNN_OP_CONV)
+		return 0;
+	return (int64_t)n->channels * n->height * n->width * (graph->nodes[n->input[0]].channels / n->groups) *
+	       n->kernel_h * n->kernel_w;
+}
+
 int frcnn_graph_shape(struct frcnn_graph *graph, int height, int width, struct frcnn_error *err)
 {
 	for (size_t i = 0; i < graph->count; i++) {

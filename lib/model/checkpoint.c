@@ -140,7 +140,7 @@ static int load_torch(const uint8_t *bytes, size_t size, const char *weights_key
 	struct frcnn_zip zip = {0};
 	struct frcnn_span folder = {"", 0};
 	struct frcnn_value *root = NULL;
-	struct frcnn_named_tensor *list;
+	struct frcnn_torch_entry *list;
 	size_t count;
 	int status = zipped ? load_zip(bytes, size, arena, &zip, &folder, &root, err)
 			    : frcnn_legacy_load(bytes, size, arena, &root, err);

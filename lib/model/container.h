@@ -111,7 +111,7 @@ bool frcnn_value_is_text(const struct frcnn_value *value, const char *text);
 
 /* ---- from pickled objects to tensors --------------------------------------------------------- */
 
-struct frcnn_named_tensor {
+struct frcnn_torch_entry {
 	struct frcnn_span name;
 	struct frcnn_torch_tensor *tensor;
 };
@@ -119,14 +119,11 @@ struct frcnn_named_tensor {
 /* Finds the state dict in a checkpoint's object (weights.c): looks through wrappers, prefers the model to its moving
  * average, refuses placeholders among the weights. *note: see frcnn_checkpoint. */
 int frcnn_weights_find(struct frcnn_value *root, const char *weights_key, struct frcnn_arena *arena,
-		       struct frcnn_named_tensor **out, size_t *count, char **note, struct frcnn_error *err);
+		       struct frcnn_torch_entry **out, size_t *count, char **note, struct frcnn_error *err);
 
 /* Checks a tensor against its storage, whose data must be set, and fills all of *out but its name (tensor.c). */
 int frcnn_torch_tensor_check(struct frcnn_span name, const struct frcnn_torch_tensor *tensor, struct frcnn_tensor *out,
 			     struct frcnn_error *err);
-
-/* Copies a tensor of any dtype, contiguous and row-major, its values as they are (tensor.c). */
-void frcnn_tensor_pack(const struct frcnn_tensor *tensor, uint8_t *out);
 
 /* A legacy container (legacy.c): its object, and the data of all its storages. */
 int frcnn_legacy_load(const uint8_t *bytes, size_t size, struct frcnn_arena *arena, struct frcnn_value **root,

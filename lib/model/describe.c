@@ -130,6 +130,23 @@ static int extent(const struct frcnn_checkpoint *checkpoint, const char *name, i
 	return 0;
 }
 
+/* The body's first convolution has a bias only where a batch norm was folded into it. */
+static bool is_folded(const struct frcnn_checkpoint *checkpoint, enum frcnn_body body)
+{
+	if (body == FRCNN_BODY_RESNET)
+		return has(checkpoint, "backbone.body.conv1.bias") && !has(checkpoint, "backbone.body.bn1.weight");
+	return has(checkpoint, "backbone.body.0.0.bias") && !has(checkpoint, "backbone.body.0.1.weight");
+}
+
+static bool has_int8(const struct frcnn_checkpoint *checkpoint)
+{
+	for (size_t i = 0; i < checkpoint->ntensors; i++) {
+		if (checkpoint->tensors[i].dtype == FRCNN_I8)
+			return true;
+	}
+	return false;
+}
+
 static int read_tensors(const struct frcnn_checkpoint *checkpoint, struct frcnn_description *out,
 			struct frcnn_error *err)
 {
@@ -151,8 +168,11 @@ static int read_tensors(const struct frcnn_checkpoint *checkpoint, struct frcnn_
 	}
 	if (status < 0)
 		return status;
-	/* only V2 has batch norm in the pyramid */
-	out->v2 = has(checkpoint, "backbone.fpn.inner_blocks.0.1.weight");
+	/* only V2 has batch norm in the pyramid, and convolutions in the box head, which stay when it is folded */
+	out->v2 =
+	    has(checkpoint, "backbone.fpn.inner_blocks.0.1.weight") || has(checkpoint, "roi_heads.box_head.0.0.weight");
+	out->folded = is_folded(checkpoint, out->body);
+	out->quantized = has_int8(checkpoint);
 	status = extent(checkpoint, "roi_heads.box_predictor.cls_score.weight", 2, 2, MAX_LABELS, &out->nlabels, err);
 	if (status < 0)
 		return status;
@@ -348,6 +368,9 @@ static int apply_options(const struct frcnn_model_options *options, struct frcnn
 		memcpy(d->std, options->std, sizeof d->std);
 	if (isnan(options->bn_eps) || options->bn_eps > 1)
 		return frcnn_fail(err, FRCNN_EINVAL, "batch norm eps: not a number from 0 to 1");
+	if (options->bn_eps >= 0 && d->folded)
+		return frcnn_fail(err, FRCNN_EINVAL,
+				  "batch norm eps: the model's batch norms are folded into its convolutions");
 	if (options->bn_eps >= 0)
 		d->bn_eps = options->bn_eps;
 	if (options->min_size < 0 || options->min_size > MAX_SIDE || options->max_size < 0 ||
@@ -477,5 +500,6 @@ void frcnn_description_free(struct frcnn_description *description)
 	free(description->label_names);
 	free(description->label_categories);
 	free(description->provenance);
+	free(description->quantization);
 	memset(description, 0, sizeof *description);
 }

@@ -186,30 +186,31 @@ static int get_labels(const cJSON *object, struct frcnn_description *d, struct f
 }
 
 /* The text of an object, as it stands there but for white space: through cJSON its numbers would lose digits. */
-static int get_provenance(struct frcnn_span text, struct frcnn_description *d, struct frcnn_error *err)
+static int get_object(struct frcnn_span text, const char *key, char **out, struct frcnn_error *err)
 {
 	char *copy;
 
 	if (!text.data)
 		return 0;
 	if (text.size == 0 || text.data[0] != '{')
-		return bad("provenance", "an object", err);
+		return bad(key, "an object", err);
 	copy = frcnn_strndup(text.data, text.size);
 	if (!copy)
 		return frcnn_fail_nomem(err);
 	cJSON_Minify(copy);
-	free(d->provenance);
-	d->provenance = copy;
+	free(*out);
+	*out = copy;
 	return 0;
 }
 
 /* Is it strict JSON, an object, and none of our keys there twice? cJSON would let all three pass. */
-static int check_text(const char *text, size_t size, struct frcnn_span *provenance, struct frcnn_error *err)
+static int check_text(const char *text, size_t size, struct frcnn_span *provenance, struct frcnn_span *quantization,
+		      struct frcnn_error *err)
 {
 	static const char *const keys[] = {
 	    "format", "name",         "architecture",  "min_size", "max_size",   "mean",    "std",
 	    "bn_eps", "anchor_sizes", "aspect_ratios", "rpn_pre",  "rpn_post",   "rpn_nms", "rpn_score",
-	    "score",  "nms",          "max_dets",      "labels",   "provenance",
+	    "score",  "nms",          "max_dets",      "labels",   "provenance", "folded",  "quantization",
 	};
 	bool seen[FRCNN_COUNT(keys)] = {false};
 	struct frcnn_error inner = {0};
@@ -236,6 +237,8 @@ static int check_text(const char *text, size_t size, struct frcnn_span *provenan
 		seen[which] = true;
 		if (strcmp(keys[which], "provenance") == 0)
 			*provenance = raw;
+		if (strcmp(keys[which], "quantization") == 0)
+			*quantization = raw;
 	}
 	if (status == 0)
 		status = frcnn_json_finish(&json);
@@ -249,6 +252,7 @@ static int read_keys(const cJSON *root, bool keep_architecture, struct frcnn_des
 {
 	const cJSON *architecture = cJSON_GetObjectItemCaseSensitive(root, "architecture");
 	const cJSON *name = cJSON_GetObjectItemCaseSensitive(root, "name");
+	const cJSON *folded = cJSON_GetObjectItemCaseSensitive(root, "folded");
 	int format = FORMAT, status;
 
 	status = get_int(root, "format", 1, MAX_COUNT, &format, err);
@@ -268,6 +272,11 @@ static int read_keys(const cJSON *root, bool keep_architecture, struct frcnn_des
 			return frcnn_fail(err, FRCNN_EFORMAT, "metadata: \"name\" is not a line of 1 to %zu bytes",
 					  sizeof d->name - 1);
 		snprintf(d->name, sizeof d->name, "%s", name->valuestring);
+	}
+	if (folded) {
+		if (!cJSON_IsBool(folded))
+			return bad("folded", "true or false", err);
+		d->folded = cJSON_IsTrue(folded);
 	}
 	if ((status = get_int(root, "min_size", 1, MAX_SIDE, &d->min_size, err)) < 0 ||
 	    (status = get_int(root, "max_size", 1, MAX_SIDE, &d->max_size, err)) < 0 ||
@@ -290,10 +299,10 @@ static int read_keys(const cJSON *root, bool keep_architecture, struct frcnn_des
 int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, struct frcnn_description *inout,
 			struct frcnn_error *err)
 {
-	struct frcnn_span provenance = {0};
+	struct frcnn_span provenance = {0}, quantization = {0};
 	char *copy = NULL;
 	cJSON *root = NULL;
-	int status = check_text(text, size, &provenance, err);
+	int status = check_text(text, size, &provenance, &quantization, err);
 
 	if (status < 0)
 		goto out;
@@ -310,7 +319,9 @@ int frcnn_metadata_read(const char *text, size_t size, bool keep_architecture, s
 	}
 	status = read_keys(root, keep_architecture, inout, err);
 	if (status == 0)
-		status = get_provenance(provenance, inout, err);
+		status = get_object(provenance, "provenance", &inout->provenance, err);
+	if (status == 0)
+		status = get_object(quantization, "quantization", &inout->quantization, err);
 out:
 	cJSON_Delete(root);
 	free(copy);
@@ -398,12 +409,13 @@ int frcnn_metadata_write(const struct frcnn_description *d, struct frcnn_buffer 
 	    cJSON_AddNumberToObject(root, "min_size", d->min_size) &&
 	    cJSON_AddNumberToObject(root, "max_size", d->max_size) && add_floats(root, "mean", d->mean, 3) &&
 	    add_floats(root, "std", d->std, 3) && add_real(root, "bn_eps", d->bn_eps) &&
-	    add_levels(root, "anchor_sizes", d, true) && add_levels(root, "aspect_ratios", d, false) &&
-	    cJSON_AddNumberToObject(root, "rpn_pre", d->rpn_pre) &&
+	    (!d->folded || cJSON_AddTrueToObject(root, "folded")) && add_levels(root, "anchor_sizes", d, true) &&
+	    add_levels(root, "aspect_ratios", d, false) && cJSON_AddNumberToObject(root, "rpn_pre", d->rpn_pre) &&
 	    cJSON_AddNumberToObject(root, "rpn_post", d->rpn_post) && add_real(root, "rpn_nms", d->rpn_nms) &&
 	    add_real(root, "rpn_score", d->rpn_score) && add_real(root, "score", d->score) &&
 	    add_real(root, "nms", d->nms) && cJSON_AddNumberToObject(root, "max_dets", d->max_dets) &&
-	    add_labels(root, d) && (!d->provenance || cJSON_AddRawToObject(root, "provenance", d->provenance)))
+	    add_labels(root, d) && (!d->provenance || cJSON_AddRawToObject(root, "provenance", d->provenance)) &&
+	    (!d->quantization || cJSON_AddRawToObject(root, "quantization", d->quantization)))
 		text = cJSON_PrintUnformatted(root);
 	if (text)
 		frcnn_buffer_puts(out, text);

@@ -66,6 +66,8 @@ const struct frcnn_tensor *frcnn_checkpoint_find(const struct frcnn_checkpoint *
 /* Copies a floating-point tensor, contiguous and row-major, as float32 into out (tensor->elements values). Non-finite
  * values are FRCNN_EFORMAT naming the tensor; so is an integer dtype. */
 int frcnn_tensor_to_float(const struct frcnn_tensor *tensor, float *out, struct frcnn_error *err);
+/* Copies a tensor of any dtype, contiguous and row-major, its values as they are. */
+void frcnn_tensor_pack(const struct frcnn_tensor *tensor, uint8_t *out);
 
 /* ---- the description: what tensors cannot say (describe.c, metadata.c) ------------------------------------------ */
 
@@ -89,6 +91,7 @@ struct frcnn_description {
 	enum frcnn_body body;
 	int depth;            /* ResNet: 18, 34, 50, 101, 152 */
 	bool v2;              /* batch norm in FPN and box head, two RPN convolutions */
+	bool quantized;       /* some layers have int8 weights */
 	int nlabels;          /* background included */
 	int nlevels;          /* feature levels the RPN sees, "pool" included */
 	int anchors_per_cell; /* what rpn.head.cls_logits implies */
@@ -99,6 +102,7 @@ struct frcnn_description {
 	int min_size, max_size;
 	float mean[3], std[3];
 	double bn_eps;
+	bool folded; /* batch norms lie in the convolutions before them: there are no tensors of theirs */
 	struct frcnn_anchor_level anchors[FRCNN_MAX_LEVELS];
 	int rpn_pre, rpn_post;
 	double rpn_nms, rpn_score;
@@ -107,6 +111,7 @@ struct frcnn_description {
 	char **label_names;        /* nlabels entries, [0] "background"; an entry may be NULL, else is a line */
 	int64_t *label_categories; /* nlabels entries; [0] is 0 */
 	char *provenance;          /* JSON text of an object, from metadata, or NULL */
+	char *quantization;        /* the same: how int8 layers came to be */
 };
 
 /* Fills *out from the checkpoint, its metadata, and options (may be NULL), in that order of precedence from weak to
@@ -155,5 +160,23 @@ struct frcnn_model {
  * that are no weights: float64 tensors, written as they are, whatever their values. */
 int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
 			    const char *metadata, struct frcnn_error *err);
+
+/* An array to be written: row-major without gaps. */
+struct frcnn_named_tensor {
+	const char *name;
+	enum frcnn_dtype dtype;
+	int ndim;
+	int64_t shape[FRCNN_MAX_DIMS];
+	const void *data;
+};
+
+/* Writes a native file of these tensors in any order, each in its own dtype, values as they are, atomically; the same
+ * bytes for the same tensors and description. Metadata is the description's, "folded" too: set it where batch norms
+ * are folded. quantization: JSON text of an object for the key of that name, NULL: the description's own, if any.
+ * What is written is not checked to be a model: open it and call frcnn_model_check. A name twice, a shape that is none
+ * or a text that is no JSON object is FRCNN_EINVAL. */
+int frcnn_safetensors_write_tensors(const char *path, const struct frcnn_description *description,
+				    const struct frcnn_named_tensor *tensors, size_t count, const char *quantization,
+				    struct frcnn_error *err);
 
 #endif

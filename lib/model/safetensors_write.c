@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-#define ALIGNMENT 8 /* of the data's start, as the reference pads */
+#define ALIGNMENT 8    /* of the data's start, as the reference pads */
+#define AS_IS     (-1) /* instead of a dtype: every tensor in its own */
 
 static const char skipped[] = "num_batches_tracked";
 
@@ -31,16 +32,15 @@ static bool is_floating(const struct frcnn_tensor *tensor)
 	return tensor->dtype <= FRCNN_F64;
 }
 
-static enum frcnn_dtype written_dtype(const struct frcnn_tensor *tensor, enum frcnn_dtype dtype)
+static enum frcnn_dtype written_dtype(const struct frcnn_tensor *tensor, int dtype)
 {
-	if (!is_floating(tensor))
+	if (!is_floating(tensor) || dtype == AS_IS)
 		return tensor->dtype;
-	return dtype == FRCNN_F16 && is_variance(tensor->name) ? FRCNN_F32 : dtype;
+	return dtype == FRCNN_F16 && is_variance(tensor->name) ? FRCNN_F32 : (enum frcnn_dtype)dtype;
 }
 
 /* Those to write, wide elements first so that all are aligned, by name (the checkpoint's order) among equals. */
-static const struct frcnn_tensor **order_tensors(const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
-						 size_t *count)
+static const struct frcnn_tensor **order_tensors(const struct frcnn_checkpoint *checkpoint, int dtype, size_t *count)
 {
 	const struct frcnn_tensor **list = frcnn_calloc(checkpoint->ntensors, sizeof(struct frcnn_tensor *));
 
@@ -57,7 +57,7 @@ static const struct frcnn_tensor **order_tensors(const struct frcnn_checkpoint *
 
 /* The header's JSON, padded with blanks. */
 static int write_header(const struct frcnn_checkpoint *checkpoint, const struct frcnn_tensor *const *tensors,
-			size_t count, enum frcnn_dtype dtype, const char *metadata, struct frcnn_buffer *out,
+			size_t count, int dtype, const char *metadata, struct frcnn_buffer *out,
 			struct frcnn_error *err)
 {
 	struct frcnn_json_writer w = {.out = out};
@@ -122,11 +122,12 @@ static int write_header(const struct frcnn_checkpoint *checkpoint, const struct 
 }
 
 /* Converts one tensor into room for it: float32 in floats, then what is written in bytes. */
-static int convert(const struct frcnn_tensor *tensor, enum frcnn_dtype dtype, float *floats, uint8_t *bytes,
-		   struct frcnn_error *err)
+static int convert(const struct frcnn_tensor *tensor, int dtype, float *floats, uint8_t *bytes, struct frcnn_error *err)
 {
-	dtype = written_dtype(tensor, dtype);
-	if (!is_floating(tensor) || dtype == FRCNN_F64) {
+	bool as_is = !is_floating(tensor) || dtype == AS_IS || dtype == FRCNN_F64;
+
+	dtype = (int)written_dtype(tensor, dtype);
+	if (as_is) {
 		frcnn_tensor_pack(tensor, bytes);
 		return 0;
 	}
@@ -155,8 +156,8 @@ static int put(const struct frcnn_output *output, const void *bytes, size_t size
 	return frcnn_fail_errno(err, output->path, errno ? errno : EIO);
 }
 
-int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
-			    const char *metadata, struct frcnn_error *err)
+static int write_file(const char *path, const struct frcnn_checkpoint *checkpoint, int dtype, const char *metadata,
+		      struct frcnn_error *err)
 {
 	const struct frcnn_tensor **tensors = NULL;
 	struct frcnn_buffer header = {0};
@@ -167,15 +168,6 @@ int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *che
 	uint8_t *bytes = NULL, length[8];
 	int status;
 
-	if (dtype != FRCNN_F32 && dtype != FRCNN_F16 && dtype != FRCNN_F64)
-		return frcnn_fail(err, FRCNN_EINVAL, "weights are written as F32 or F16, not %s",
-				  frcnn_dtype_name(dtype));
-	for (size_t i = 0; i < checkpoint->ntensors && dtype == FRCNN_F64; i++) {
-		const struct frcnn_tensor *tensor = &checkpoint->tensors[i];
-		if (is_floating(tensor) && tensor->dtype != FRCNN_F64)
-			return frcnn_fail(err, FRCNN_EINVAL, "tensor \"%s\" is %s: nothing is widened to F64",
-					  tensor->name, frcnn_dtype_name(tensor->dtype));
-	}
 	tensors = order_tensors(checkpoint, dtype, &count);
 	for (size_t i = 0; tensors != NULL && i < count; i++) {
 		if ((size_t)tensors[i]->elements > largest)
@@ -215,5 +207,96 @@ out:
 	free(tensors);
 	free(floats);
 	free(bytes);
+	return status;
+}
+
+int frcnn_safetensors_write(const char *path, const struct frcnn_checkpoint *checkpoint, enum frcnn_dtype dtype,
+			    const char *metadata, struct frcnn_error *err)
+{
+	if (dtype != FRCNN_F32 && dtype != FRCNN_F16 && dtype != FRCNN_F64)
+		return frcnn_fail(err, FRCNN_EINVAL, "weights are written as F32 or F16, not %s",
+				  frcnn_dtype_name(dtype));
+	for (size_t i = 0; i < checkpoint->ntensors && dtype == FRCNN_F64; i++) {
+		const struct frcnn_tensor *tensor = &checkpoint->tensors[i];
+		if (is_floating(tensor) && tensor->dtype != FRCNN_F64)
+			return frcnn_fail(err, FRCNN_EINVAL, "tensor \"%s\" is %s: nothing is widened to F64",
+					  tensor->name, frcnn_dtype_name(tensor->dtype));
+	}
+	return write_file(path, checkpoint, (int)dtype, metadata, err);
+}
+
+/* ---- arrays in memory -------------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct frcnn_tensor *)a)->name, ((const struct frcnn_tensor *)b)->name);
+}
+
+static int set_tensor(const struct frcnn_named_tensor *from, struct frcnn_tensor *out, struct frcnn_error *err)
+{
+	if (from->ndim < 0 || from->ndim > FRCNN_MAX_DIMS)
+		return frcnn_fail(err, FRCNN_EINVAL, "tensor \"%s\" has %d dimensions", from->name, from->ndim);
+	*out = (struct frcnn_tensor){
+	    .name = from->name, .dtype = from->dtype, .ndim = from->ndim, .data = from->data, .elements = 1};
+	for (int i = from->ndim - 1; i >= 0; i--) {
+		out->shape[i] = from->shape[i];
+		out->stride[i] = out->elements;
+		if (from->shape[i] < 0 || __builtin_mul_overflow(out->elements, from->shape[i], &out->elements) ||
+		    out->elements > INT64_MAX / 8)
+			return frcnn_fail(err, FRCNN_EINVAL, "tensor \"%s\" has no shape that can be", from->name);
+	}
+	return 0;
+}
+
+static int check_object(const char *text, struct frcnn_error *err)
+{
+	struct frcnn_error inner = {0};
+	struct frcnn_json json;
+	struct frcnn_span raw = {0};
+	int status;
+
+	frcnn_json_open(&json, text, strlen(text), &inner);
+	status = frcnn_json_skip(&json, &raw);
+	if (status == 0)
+		status = frcnn_json_finish(&json);
+	frcnn_json_close(&json);
+	if (status == FRCNN_ENOMEM)
+		return frcnn_fail_nomem(err);
+	if (status < 0 || raw.size == 0 || raw.data[0] != '{')
+		return frcnn_fail(err, FRCNN_EINVAL, "metadata: \"quantization\" is not an object");
+	return 0;
+}
+
+int frcnn_safetensors_write_tensors(const char *path, const struct frcnn_description *description,
+				    const struct frcnn_named_tensor *tensors, size_t count, const char *quantization,
+				    struct frcnn_error *err)
+{
+	struct frcnn_tensor *list = frcnn_calloc(count ? count : 1, sizeof *list);
+	struct frcnn_checkpoint checkpoint = {.tensors = list, .ntensors = count};
+	struct frcnn_description said = *description;
+	struct frcnn_buffer metadata = {0};
+	int status = list ? 0 : frcnn_fail_nomem(err);
+
+	if (status == 0 && quantization) {
+		said.quantization = (char *)quantization; /* which is only read */
+		status = check_object(quantization, err);
+	}
+	for (size_t i = 0; i < count && status == 0; i++)
+		status = set_tensor(&tensors[i], &list[i], err);
+	if (status < 0)
+		goto out;
+	qsort(list, count, sizeof *list, by_name);
+	for (size_t i = 1; i < count; i++) {
+		if (strcmp(list[i - 1].name, list[i].name) == 0) {
+			status = frcnn_fail(err, FRCNN_EINVAL, "tensor \"%s\" stands there twice", list[i].name);
+			goto out;
+		}
+	}
+	status = frcnn_metadata_write(&said, &metadata, err);
+	if (status == 0)
+		status = write_file(path, &checkpoint, AS_IS, metadata.data, err);
+out:
+	frcnn_buffer_free(&metadata);
+	free(list);
 	return status;
 }

@@ -355,7 +355,7 @@ static int refuse_objects(struct frcnn_span key, struct frcnn_value *value, int 
 
 /* The tensors of dict whose names begin with prefix and a dot (an empty prefix: all), without that. */
 static int list_tensors(struct frcnn_value *dict, struct frcnn_span prefix, struct frcnn_arena *arena,
-			struct frcnn_named_tensor **out, size_t *count, struct frcnn_error *err)
+			struct frcnn_torch_entry **out, size_t *count, struct frcnn_error *err)
 {
 	struct frcnn_span metadata = {"_metadata", 9};
 	bool detector;
@@ -363,7 +363,7 @@ static int list_tensors(struct frcnn_value *dict, struct frcnn_span prefix, stru
 
 	if (most > FRCNN_MAX_TENSORS)
 		return frcnn_fail(err, FRCNN_ELIMIT, "more than %d tensors", FRCNN_MAX_TENSORS);
-	struct frcnn_named_tensor *list = frcnn_arena_alloc(arena, most, sizeof(*list));
+	struct frcnn_torch_entry *list = frcnn_arena_alloc(arena, most, sizeof(*list));
 	if (list == NULL)
 		return frcnn_fail_nomem(err);
 	*out = list;
@@ -387,13 +387,13 @@ static int list_tensors(struct frcnn_value *dict, struct frcnn_span prefix, stru
 		if (status < 0)
 			return status;
 		if (value->kind == FRCNN_VALUE_TENSOR)
-			list[(*count)++] = (struct frcnn_named_tensor){name, value->tensor};
+			list[(*count)++] = (struct frcnn_torch_entry){name, value->tensor};
 	}
 	return dict->state != NULL ? refuse_objects(metadata, dict->state, 0, err) : 0;
 }
 
 int frcnn_weights_find(struct frcnn_value *root, const char *weights_key, struct frcnn_arena *arena,
-		       struct frcnn_named_tensor **out, size_t *count, char **note, struct frcnn_error *err)
+		       struct frcnn_torch_entry **out, size_t *count, char **note, struct frcnn_error *err)
 {
 	struct frcnn_value *dict = root;
 	struct frcnn_span prefix = {"", 0};

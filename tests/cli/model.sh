@@ -159,6 +159,49 @@ runs 2 "$model" verify cut.safetensors narrow.safetensors nosuch.safetensors "$g
 lines out 2
 lines err 2
 
+# ---- int8 and folded files
+tiny=$ROOT/tests/fuzz/corpus/checkpoint
+runs 0 "$model" verify "$tiny/int8.safetensors" "$tiny/int8_all.safetensors" "$tiny/folded.safetensors"
+lines out 3
+refuses 'int8_nan.safetensors: tensor "rpn.head.conv.0.0.input.scale" holds a value that is not finite' \
+	verify "$tiny/int8_nan.safetensors"
+refuses 'tensor "rpn.head.conv.0.0.input.scale" holds a value that is not finite' info "$tiny/int8_nan.safetensors"
+refuses 'batch norms are folded' info --bn-eps 0.001 "$tiny/int8.safetensors"
+runs 0 "$model" info "$tiny/int8.safetensors"
+says out 'batch norm    folded into the convolutions'
+says out 'quantization  {"made":"by hand"}'
+grep -q '^int8          30 of 35 layers, [0-9.]*% of multiply-adds at 800x800$' out || fail "no line of int8's share"
+grep -q '^  backbone.body.conv1 *F32$' out || fail "no line of a float layer"
+grep -q '^  backbone.body.layer1.0.conv1 *I8  scale 0.00[0-9]*..0.00[0-9]*  input 0.0[0-9]* zero [0-9]*$' out ||
+	fail "no line of an int8 layer"
+grep -q '^  rpn.head.conv.0.0 *I8  .* input \(0.[0-9]* zero [0-9]*, \)\{4\}0.[0-9]* zero [0-9]*$' out ||
+	fail "the proposal network has no scale a level"
+runs 0 "$model" info --json "$tiny/int8_all.safetensors"
+has '"int8":{"layers":35,"of":35,"multiply_adds":1},"layers":{"backbone.body.conv1":{"dtype":"I8","scale_min":'
+has '"folded":true'
+has '"quantization":{"made":"by hand"}'
+if command -v jq >/dev/null; then
+	jq -e '.layers["rpn.head.conv.0.0"].input_zero_point | length == 5' out >/dev/null || fail "not five zero points"
+	jq -e '.layers["rpn.head.cls_logits"].input_scale == [0.05]' out >/dev/null || fail "not the scale in the file"
+fi
+runs 0 "$model" info --graph "$tiny/int8_all.safetensors"
+has 'roi_heads.box_predictor.cls_score int8, input scale 0.05 zero 3 [output 0]'
+runs 0 "$model" info "$tiny/folded.safetensors"
+! grep -q '^int8' out || fail "a float model has a line of int8's share"
+runs 0 "$model" convert -o kept.safetensors "$tiny/int8.safetensors"
+runs 0 "$model" convert -o twice.safetensors kept.safetensors
+same kept.safetensors twice.safetensors
+runs 0 "$model" info --json "$tiny/int8.safetensors"
+sed 's/.*"dtypes"/"dtypes"/; s/,"provenance":{[^}]*}}//' out >first
+runs 0 "$model" info --json kept.safetensors
+sed 's/.*"dtypes"/"dtypes"/; s/,"provenance":{[^}]*}}//' out >last
+same first last
+refuses '--fp16: a model with int8 layers keeps its other tensors as 32-bit floats' \
+	convert --fp16 -o x.safetensors "$tiny/int8.safetensors"
+[ ! -e x.safetensors ] || fail "something was written after an error"
+runs 0 "$model" convert --fp16 -o half.safetensors "$tiny/folded.safetensors"
+runs 0 "$model" verify half.safetensors
+
 # ---- the shipped model
 runs 0 "$model" info "$share"
 says out '  5           spring'
