@@ -114,7 +114,7 @@ static void show_size(struct quantize_job *job, struct frcnn_buffer *out)
 {
 	struct frcnn_table table = {.columns = 3};
 
-	frcnn_table_put(&table, "size and speed");
+	frcnn_table_put(&table, "measure");
 	put_row(&table, "float", "int8");
 	frcnn_table_put(&table, "file, bytes");
 	for (int i = 0; i < 2; i++)
