@@ -72,14 +72,14 @@ EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c 
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c traps.c)
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 ANCHORS_SRC = $(addprefix lib/anchors/,config.c boxes.c assign.c proposals.c kmeans.c fit.c report.c text.c json.c page.c)
-QUANT_SRC = lib/quant/measure.c
+QUANT_SRC = $(addprefix lib/quant/,scale.c observe.c plan.c calibrate.c quantize.c measure.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(FILTER_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(ANCHORS_SRC) $(QUANT_SRC) $(DRAW_SRC)
-PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-nms frcnn-anchors
+PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-nms frcnn-anchors frcnn-quantize
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_not_numbers.c tests/unit/test_results.c tests/unit/test_truth.c tests/unit/test_validate.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_kernels.c tests/unit/test_channels.c tests/unit/test_stages.c tests/unit/test_share.c tests/unit/test_parity.c tests/unit/test_describe.c tests/unit/test_int8_model.c tests/unit/int8_model.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_quant_cost.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/test_filter.c tests/unit/eval_cases.c tests/unit/refuse.c
+	tests/unit/test_kernels.c tests/unit/test_channels.c tests/unit/test_stages.c tests/unit/test_share.c tests/unit/test_parity.c tests/unit/test_describe.c tests/unit/test_int8_model.c tests/unit/int8_model.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_quant.c tests/unit/test_quant_cost.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/test_filter.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results anchors nms
 BENCHES = kernels nms

@@ -2,7 +2,7 @@
  * quant - post-training quantization: from a float32 detector and pictures to
  * the same detector with int8 layers. What a plan leaves float, what the inputs
  * of layers looked like in calibration, scales chosen from that, weights in
- * bytes, and the model that comes of it, in memory or as a file. It chooses
+ * bytes, and the file that comes of it. It chooses
  * nothing by accuracy: plans are made and judged by the caller. The arithmetic
  * of int8 layers is the backend's; the file's form is model/'s and graph/'s.
  *
@@ -10,8 +10,7 @@
  *   frcnn_calibration_new/add/... two passes over the pictures through a float32 detector
  *   frcnn_calibration_choose      scales of the layers' inputs, into the plan
  *   frcnn_quantizer_new           weights of every layer, folded and quantized, once
- *   frcnn_quantizer_model         the model of one plan (cheap: it borrows the weights)
- *   frcnn_quant_write             the same as a file
+ *   frcnn_quant_write             the model of one plan, as a file
  *
  * Everything is a function of the set of pictures: what is summed over them is
  * summed in integers, so that neither their order nor the threads show.
@@ -68,6 +67,14 @@ struct frcnn_quant_histogram {
 	uint64_t zeros;
 	uint64_t count[FRCNN_QUANT_BINS], weight[FRCNN_QUANT_BINS];
 };
+/* The bin of a value; inverse: bins a unit. Whatever the value, NaN too, it is one of them. */
+static inline int frcnn_quant_bin(double lo, double inverse, float value)
+{
+	double at = (value - lo) * inverse;
+
+	at = at > 0 ? at : 0;
+	return (int)(at < FRCNN_QUANT_BINS - 1 ? at : FRCNN_QUANT_BINS - 1);
+}
 void frcnn_quant_histogram_add(struct frcnn_quant_histogram *histogram, float value, uint64_t weight);
 /* Squared error of the coding over the histogram by weight, and the signal's own sum of squares. */
 double frcnn_quant_histogram_error(const struct frcnn_quant_histogram *histogram, struct frcnn_quant quant,
@@ -181,18 +188,8 @@ int frcnn_quantizer_new(const struct frcnn_model *model, const struct frcnn_cali
 			struct frcnn_error *err);
 void frcnn_quantizer_free(struct frcnn_quantizer *quantizer);
 
-/* A model in memory. model borrows the quantizer's weights and the float model's labels; never close it, free this. */
-struct frcnn_quant_model {
-	struct frcnn_model model;
-	void *block; /* private */
-};
-/* The plan's layers must be those of frcnn_quantizer_new, its inputs chosen where it is int8. The result can be given
- * to frcnn_detector_new. A plan without int8 layers gives the folded float32 model. */
-int frcnn_quantizer_model(const struct frcnn_quantizer *quantizer, const struct frcnn_quant_plan *plan,
-			  struct frcnn_quant_model *out, struct frcnn_error *err);
-void frcnn_quant_model_free(struct frcnn_quant_model *model);
-
-/* The same as a file, atomically. provenance: JSON text of an object, written under "quantization". */
+/* The model of a plan, whose layers must be those of frcnn_quantizer_new and whose inputs chosen where it is int8, as a
+ * file, atomically. provenance: JSON text of an object, written under "quantization". */
 int frcnn_quant_write(const char *path, const struct frcnn_quantizer *quantizer, const struct frcnn_quant_plan *plan,
 		      const char *provenance, struct frcnn_error *err);
 

@@ -1,0 +1,98 @@
+/* Scales, observers, weights in bytes: numbers that are known. */
+#include "quant/quant.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+Test(quant, range_to_bytes)
+{
+	struct frcnn_quant q = frcnn_quant_of_range(-1, 4);
+
+	cr_assert_float_eq(q.scale, 5.0f / 255, 1e-7);
+	cr_assert_eq(q.zero, 51);
+	cr_assert_eq(frcnn_quant_value(q, 0), 0);
+	cr_assert_float_eq(frcnn_quant_value(q, 1), 1, 0.5 * q.scale + 1e-6);
+	cr_assert_float_eq(frcnn_quant_value(q, 100), 4, 1e-5);
+	/* Zero is always among them. */
+	q = frcnn_quant_of_range(2, 4);
+	cr_assert_eq(q.zero, 0);
+	cr_assert_float_eq(q.scale, 4.0f / 255, 1e-7);
+	q = frcnn_quant_of_range(0, 0);
+	cr_assert(q.scale == 1 && q.zero == 0);
+}
+
+/* 10,000 values up to 1 and one of 50. */
+static struct frcnn_quant_histogram *outlier(void)
+{
+	struct frcnn_quant_histogram *h = calloc(1, sizeof *h);
+
+	h->hi = 50;
+	h->most = 50;
+	for (int i = 0; i < 10000; i++)
+		frcnn_quant_histogram_add(h, (float)(i + 1) / 10000, 1);
+	frcnn_quant_histogram_add(h, 50, 1);
+	return h;
+}
+
+Test(quant, an_outlier_costs_minmax_its_accuracy_and_not_the_default)
+{
+	struct frcnn_quant_histogram *h = outlier();
+	enum frcnn_quant_observer chosen;
+	struct frcnn_quant minmax = frcnn_quant_observe(h, FRCNN_OBSERVE_MINMAX, NULL);
+	struct frcnn_quant best = frcnn_quant_observe(h, FRCNN_OBSERVE_BEST, &chosen);
+
+	cr_assert_float_eq(minmax.scale, 50.0f / 255, 1e-3);
+	cr_assert_neq(chosen, FRCNN_OBSERVE_BEST);
+	cr_assert_leq(frcnn_quant_histogram_error(h, best, NULL), frcnn_quant_histogram_error(h, minmax, NULL));
+	for (int o = FRCNN_OBSERVE_MINMAX; o <= FRCNN_OBSERVE_KL; o++) {
+		struct frcnn_quant q = frcnn_quant_observe(h, (enum frcnn_quant_observer)o, NULL);
+
+		cr_assert(q.scale > 0 && isfinite(q.scale) && q.zero >= 0 && q.zero <= 255);
+		cr_assert_leq(frcnn_quant_histogram_error(h, best, NULL),
+			      frcnn_quant_histogram_error(h, q, NULL) * 1.000001, "observer %d is better than the best",
+			      o);
+	}
+	free(h);
+}
+
+Test(quant, observers_have_names)
+{
+	for (int o = FRCNN_OBSERVE_BEST; o <= FRCNN_OBSERVE_KL; o++)
+		cr_assert_eq(frcnn_quant_observer_parse(frcnn_quant_observer_name((enum frcnn_quant_observer)o)), o);
+	cr_assert_eq(frcnn_quant_observer_parse("average"), -1);
+}
+
+static double error_of(const float *w, const int8_t *q, size_t n, float scale)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (w[i] - q[i] * (double)scale) * (w[i] - q[i] * (double)scale);
+	return sum;
+}
+
+Test(quant, filters_are_clipped_where_that_lowers_the_error)
+{
+	float w[300], most = 0;
+	int8_t q[300], plain[300];
+
+	for (int i = 0; i < 300; i++)
+		w[i] = sinf((float)i * 1.7f) * 0.1f;
+	w[7] = 0.35f; /* far outside of the rest */
+	for (int i = 0; i < 300; i++)
+		most = fmaxf(most, fabsf(w[i]));
+	for (int limit = 63; limit <= 127; limit += 64) {
+		float scale = frcnn_quant_filter(w, NULL, 300, limit, q), whole = most / (float)limit;
+
+		for (int i = 0; i < 300; i++) {
+			cr_assert(q[i] >= -limit && q[i] <= limit);
+			plain[i] = (int8_t)lrintf(w[i] / whole);
+		}
+		cr_assert(scale > 0 && scale <= whole * 1.00001f);
+		cr_assert_leq(error_of(w, q, 300, scale), error_of(w, plain, 300, whole) * 1.000001);
+	}
+	memset(w, 0, sizeof w);
+	cr_assert_eq(frcnn_quant_filter(w, NULL, 300, 127, q), 1);
+	for (int i = 0; i < 300; i++)
+		cr_assert_eq(q[i], 0);
+}
