@@ -30,8 +30,8 @@ struct tensor {
 	uint64_t coarse[COARSE];
 	float *least, *most; /* [channels] */
 	/* second pass */
-	uint64_t again;         /* rows */
-	int64_t *sum, *square;  /* [period] in units */
+	uint64_t again;        /* rows */
+	int64_t *sum, *square; /* [period] in units */
 	double unit, square_unit;
 	uint32_t *shares; /* [channels][SHARES] */
 	struct frcnn_quant_histogram histogram;
@@ -105,8 +105,8 @@ static bool is_window(const struct frcnn_quant_layer *layer, const struct frcnn_
 {
 	int nodes[FRCNN_MAX_LEVELS];
 
-	return layer->head && layer->kernel == graphs->roi_size &&
-	       nodes_of(&graphs->head, layer->params, nodes) == 1 && graphs->head.nodes[nodes[0]].pad == 0;
+	return layer->head && layer->kernel == graphs->roi_size && nodes_of(&graphs->head, layer->params, nodes) == 1 &&
+	       graphs->head.nodes[nodes[0]].pad == 0;
 }
 
 static void name_tensor(struct tensor *tensor, const struct frcnn_quant_layer *layer, int level)
@@ -308,7 +308,8 @@ static void look_at_values(const struct tensor *t, const float *x, size_t rows, 
 			g->sum[k] += x[k];
 			g->square[k] += (double)x[k] * x[k];
 		}
-		for (size_t k = 0, channel = 0; k < t->period; k++, channel = channel + 1 == channels ? 0 : channel + 1) {
+		for (size_t k = 0, channel = 0; k < t->period;
+		     k++, channel = channel + 1 == channels ? 0 : channel + 1) {
 			int bin;
 
 			if (x[k] == 0) {
@@ -474,8 +475,8 @@ int frcnn_calibration_add(struct frcnn_calibration *c, const struct frcnn_image 
 
 	for (size_t i = 0; i < c->ntensors && !status && c->pass == 0; i++)
 		if (saw_infinity(&c->tensors[i]))
-			status = frcnn_fail(err, FRCNN_EINVAL, "%s holds values that are not finite",
-					    c->tensors[i].name);
+			status =
+			    frcnn_fail(err, FRCNN_EINVAL, "%s holds values that are not finite", c->tensors[i].name);
 	if (!status)
 		c->images[c->pass]++;
 	if (!status && detections)
@@ -647,8 +648,8 @@ const char *frcnn_quant_warning_name(enum frcnn_quant_warning_kind kind)
 	return kinds[kind];
 }
 
-static void FRCNN_PRINTF(4, 5) warn(struct warnings *w, enum frcnn_quant_warning_kind kind, const char *name,
-				    const char *format, ...)
+static void FRCNN_PRINTF(4, 5)
+    warn(struct warnings *w, enum frcnn_quant_warning_kind kind, const char *name, const char *format, ...)
 {
 	void *items = w->items;
 	va_list args;
@@ -731,8 +732,9 @@ static void warn_of_tensor(const struct tensor *t, struct frcnn_quant quant, str
 		     t->channels, list);
 	saturated = list_channels(t, quant, is_saturated, list, sizeof list);
 	if (saturated)
-		warn(w, FRCNN_QUANT_SATURATED, t->name, "%s: more than %g%% of the values of %d of %d channels lie "
-							"outside of its range (%s)",
+		warn(w, FRCNN_QUANT_SATURATED, t->name,
+		     "%s: more than %g%% of the values of %d of %d channels lie "
+		     "outside of its range (%s)",
 		     t->name, 100 * SATURATED, saturated, t->channels, list);
 	for (int k = 1; k < t->channels; k++)
 		widest = span(t, k) > span(t, widest) ? k : widest;

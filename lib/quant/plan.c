@@ -56,8 +56,8 @@ static void add_layers(const struct frcnn_model *model, const struct frcnn_graph
 		for (size_t k = 0; k < plan->nlayers && !layer; k++)
 			if (plan->layers[k].head == head && plan->layers[k].params == node->params)
 				layer = &plan->layers[k];
-		window = (int64_t)(graph->nodes[node->input[0]].channels / node->groups) * node->kernel_h *
-			 node->kernel_w;
+		window =
+		    (int64_t)(graph->nodes[node->input[0]].channels / node->groups) * node->kernel_h * node->kernel_w;
 		outputs = (int64_t)node->height * node->width * node->channels;
 		if (layer) {
 			layer->multiply_adds += runs * outputs * window;
