@@ -386,11 +386,12 @@ static void spoil(struct made_model *made, const char *name, enum fault fault, f
 		made_drop(made, name);
 		break;
 	case FILL:
-		small = (int8_t)value;
-		if (t->dtype == FRCNN_F32)
+		if (t->dtype == FRCNN_F32) {
 			memcpy(bytes + last * sizeof value, &value, sizeof value);
-		else
+		} else {
+			small = (int8_t)value;
 			memcpy(bytes + last, &small, 1);
+		}
 		break;
 	case SHAPE:
 		made_put(made, name, t->dtype, 1, (int64_t[]){(int64_t)value},
