@@ -4,7 +4,7 @@
 [ -f "$small" ] || skip "share/models is not there"
 cp -r "$share/images" photos
 cp "$share/annotations/parts.json" gt.json
-set -- --model "$small" -j 2 -q
+set -- --model "$small" --min-size 240 --max-size 400 -j 2 -q
 
 # Eight pictures: 2 for the report, half of the rest each for calibration and search; copies count once.
 cp photos/parts-42-00001.jpg copy.jpg
@@ -23,9 +23,9 @@ has out '"report":{"images":4,'
 has out '"unused":0'
 
 # The same bytes whatever the order of operands and the threads; others with other options.
-runs 0 "$quantize" --model "$small" -j 1 -q -o b.safetensors $(ls -r photos/*)
+runs 0 "$quantize" --model "$small" --min-size 240 --max-size 400 -j 1 -q -o b.safetensors $(ls -r photos/*)
 same a.safetensors b.safetensors
-ls photos/* | runs 0 "$quantize" --model "$small" -j 3 -q -o c.safetensors -
+ls photos/* | runs 0 "$quantize" --model "$small" --min-size 240 --max-size 400 -j 3 -q -o c.safetensors -
 same a.safetensors c.safetensors
 runs 0 "$quantize" "$@" -o d.safetensors --observer minmax photos
 ! cmp -s a.safetensors d.safetensors || fail "--observer changes nothing"
@@ -72,7 +72,7 @@ has err 'no model is written'
 absent i.safetensors
 
 # Measured on pictures from elsewhere: none of them is calibrated with.
-runs 0 "$quantize" --model "$small" -j 2 -o k.safetensors --format json --measure-gt gt.json --measure-root photos \
+runs 0 "$quantize" --model "$small" --min-size 240 --max-size 400 -j 2 -o k.safetensors --format json --measure-gt gt.json --measure-root photos \
 	photos copy.jpg "$data/square.jpg"
 has out '"calibration":{"images":1,'
 has out '"report":{"images":8,'
@@ -92,7 +92,7 @@ runs 0 "$quantize" "$@" -o n.safetensors --quantize-all --format json photos
 has out '"float_share":0,'
 
 # Killed on the way: nothing is left.
-"$quantize" --model "$small" -j 1 -q -o z.safetensors photos photos photos >/dev/null 2>&1 &
+"$quantize" --model "$small" --min-size 240 --max-size 400 -j 1 -q -o z.safetensors photos photos photos >/dev/null 2>&1 &
 pid=$!
 n=0
 while [ ! -e z.safetensors.part ] && [ $n -lt 500 ]; do
