@@ -188,8 +188,17 @@ int frcnn_quantizer_new(const struct frcnn_model *model, const struct frcnn_cali
 			struct frcnn_error *err);
 void frcnn_quantizer_free(struct frcnn_quantizer *quantizer);
 
-/* The model of a plan, whose layers must be those of frcnn_quantizer_new and whose inputs chosen where it is int8, as a
- * file, atomically. provenance: JSON text of an object, written under "quantization". */
+/* The model of a plan, whose layers must be those of frcnn_quantizer_new and whose inputs chosen where it is int8: in
+ * memory, for frcnn_detector_new. It borrows from the quantizer and must be freed before it. */
+struct frcnn_quant_model {
+	struct frcnn_model model;
+	void *block;
+};
+int frcnn_quantizer_model(const struct frcnn_quantizer *quantizer, const struct frcnn_quant_plan *plan,
+			  struct frcnn_quant_model *out, struct frcnn_error *err);
+void frcnn_quant_model_free(struct frcnn_quant_model *model);
+
+/* The same as a file, atomically. provenance: JSON text of an object, written under "quantization". */
 int frcnn_quant_write(const char *path, const struct frcnn_quantizer *quantizer, const struct frcnn_quant_plan *plan,
 		      const char *provenance, struct frcnn_error *err);
 

@@ -1,95 +1,111 @@
-/* Weights of every layer in both forms, and the file of a plan. */
+/* Weights of every layer, folded and in bytes, and the models that plans make of them. */
 #include "quant/quant.h"
 
-/* Of one layer, in the plan's order. count: weights of a filter. */
-struct forms {
-	float *weight, *bias; /* [K, count], [K] */
-	int8_t *quantized;    /* as weight */
-	float *scale;         /* [K] */
-	float *corrected;     /* [K]: bias less the mean error of the rounded weights */
-	size_t filters, count;
+#include <math.h>
+
+#define FLOOR     0.01 /* of the mean square over all inputs: what calibration hardly saw may come all the same */
+#define NAME_SIZE 128
+#define PARTS     5 /* tensors of an int8 layer: weight, scale, bias, input.scale, input.zero_point */
+
+struct weights {
+	float *weight, *bias; /* [K][row], [K] */
+	int8_t *quantized;
+	float *scale, *corrected; /* [K] */
+	size_t row;
 };
 
 struct frcnn_quantizer {
 	const struct frcnn_model *model;
-	struct forms *forms;
-	size_t count;
+	struct weights *layers; /* as the plan's */
+	size_t nlayers;
 };
 
-/* ---- one layer ------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------ */
 
-struct filter_job {
-	struct forms *forms;
-	const float *mean, *square; /* of the input, [C, R, S]; NULL: not known */
-	size_t step;                /* from one filter's part of them to the next: depthwise */
+/* One layer's filters, each on its own. */
+struct filters {
+	const struct frcnn_quant_layer *layer;
+	struct weights *w;
+	const float *mean, *importance; /* of the whole input; NULL: not known */
+	double *signal, *noise;         /* [K] */
 	int limit;
-	double *signal, *noise; /* of each filter */
 };
 
 static void quantize_filter(void *context, size_t k, int worker)
 {
-	const struct filter_job *job = context;
-	struct forms *f = job->forms;
-	const float *w = f->weight + k * f->count, *mean = job->mean ? job->mean + k * job->step : NULL;
-	const float *square = job->square ? job->square + k * job->step : NULL;
-	int8_t *q = f->quantized + k * f->count;
+	const struct filters *f = context;
+	struct weights *w = f->w;
+	/* Filters of a group see their own channels alone. */
+	size_t group = k / (size_t)(f->layer->out_channels / f->layer->groups), at = group * w->row;
+	const float *weight = w->weight + k * w->row, *importance = f->importance ? f->importance + at : NULL;
+	int8_t *q = w->quantized + k * w->row;
 	double shift = 0;
 
 	(void)worker;
-	f->scale[k] = frcnn_quant_filter(w, square, f->count, job->limit, q);
-	job->signal[k] = job->noise[k] = 0;
-	for (size_t i = 0; i < f->count; i++) {
-		double importance = square ? square[i] : 1, error = (double)q[i] * f->scale[k] - w[i];
+	w->scale[k] = frcnn_quant_filter(weight, importance, w->row, f->limit, q);
+	for (size_t i = 0; i < w->row; i++) {
+		double e = (double)q[i] * w->scale[k] - weight[i], m = importance ? importance[i] : 1;
 
-		job->signal[k] += importance * w[i] * w[i];
-		job->noise[k] += importance * error * error;
-		shift += mean ? error * mean[i] : 0;
+		f->signal[k] += m * weight[i] * weight[i];
+		f->noise[k] += m * e * e;
+		shift += f->mean ? e * f->mean[at + i] : 0;
 	}
-	f->corrected[k] = (float)(f->bias[k] - shift);
+	w->corrected[k] = (float)(w->bias[k] - shift);
 }
 
-/* Takes the weights of the graph's params over. */
-static int quantize_layer(struct frcnn_params *params, const struct frcnn_calibration *calibration, int weight_bits,
-			  struct frcnn_quant_layer *layer, struct frcnn_pool *pool, struct forms *f,
+/* Mean squares as weights of errors: no input counts for nothing. */
+static void lift(float *square, size_t count)
+{
+	double mean = 0;
+
+	for (size_t i = 0; i < count; i++)
+		mean += square[i];
+	mean /= (double)count;
+	for (size_t i = 0; i < count; i++)
+		square[i] = mean > 0 ? (float)(square[i] / mean + FLOOR) : 1;
+}
+
+static int quantize_layer(struct frcnn_params *params, const struct frcnn_calibration *calibration, int limit,
+			  struct frcnn_pool *pool, struct frcnn_quant_layer *layer, struct weights *w,
 			  struct frcnn_error *err)
 {
-	size_t inputs = (size_t)layer->channels * (size_t)layer->kernel * (size_t)layer->kernel;
-	float *moments = frcnn_calloc(2 * inputs, sizeof *moments);
-	double *sums = frcnn_calloc(2 * (size_t)layer->out_channels, sizeof *sums), signal = 0, noise = 0;
-	struct filter_job job = {.forms = f, .limit = weight_bits == 7 ? 63 : 127};
+	size_t k = (size_t)layer->out_channels;
+	size_t inputs = (size_t)layer->channels * (size_t)(layer->kernel * layer->kernel);
+	float *mean = frcnn_calloc(inputs, sizeof *mean), *square = frcnn_calloc(inputs, sizeof *square);
+	struct filters f = {.layer = layer, .w = w, .limit = limit};
+	double signal = 0, noise = 0;
 	int status = 0;
 
-	f->filters = (size_t)layer->out_channels;
-	f->count = (size_t)layer->parameters / f->filters;
-	f->weight = params->weight;
-	params->weight = NULL;
-	f->bias = frcnn_calloc(f->filters, sizeof *f->bias);
-	f->quantized = frcnn_calloc(f->filters, f->count);
-	f->scale = frcnn_calloc(f->filters, sizeof *f->scale);
-	f->corrected = frcnn_calloc(f->filters, sizeof *f->corrected);
-	if (!moments || !sums || !f->bias || !f->quantized || !f->scale || !f->corrected) {
+	w->row = inputs / (size_t)layer->groups;
+	w->weight = params->weight;
+	w->bias = params->bias ? params->bias : frcnn_calloc(k, sizeof *w->bias);
+	params->weight = params->bias = NULL;
+	w->quantized = frcnn_alloc_aligned(k * w->row, 1);
+	w->scale = frcnn_calloc(k, sizeof *w->scale);
+	w->corrected = frcnn_calloc(k, sizeof *w->corrected);
+	f.signal = frcnn_calloc(k, sizeof *f.signal);
+	f.noise = frcnn_calloc(k, sizeof *f.noise);
+	if (!mean || !square || !w->bias || !w->quantized || !w->scale || !w->corrected || !f.signal || !f.noise) {
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
-	if (params->bias)
-		memcpy(f->bias, params->bias, f->filters * sizeof *f->bias);
 	if (calibration) {
-		frcnn_calibration_moments(calibration, layer, moments, moments + inputs);
-		job.mean = moments;
-		job.square = moments + inputs;
-		job.step = layer->groups > 1 ? f->count : 0;
+		frcnn_calibration_moments(calibration, layer, mean, square);
+		lift(square, inputs);
+		f.mean = mean;
+		f.importance = square;
 	}
-	job.signal = sums;
-	job.noise = sums + f->filters;
-	frcnn_pool_run(pool, f->filters, quantize_filter, &job);
-	for (size_t k = 0; k < f->filters; k++) {
-		signal += job.signal[k];
-		noise += job.noise[k];
+	frcnn_pool_run(pool, k, quantize_filter, &f);
+	for (size_t i = 0; i < k; i++) {
+		signal += f.signal[i];
+		noise += f.noise[i];
 	}
 	layer->weight_snr = frcnn_quant_decibel(signal, noise);
 out:
-	free(moments);
-	free(sums);
+	free(mean);
+	free(square);
+	free(f.signal);
+	free(f.noise);
 	return status;
 }
 
@@ -98,25 +114,32 @@ int frcnn_quantizer_new(const struct frcnn_model *model, const struct frcnn_cali
 			struct frcnn_error *err)
 {
 	struct frcnn_quantizer *q = frcnn_calloc(1, sizeof *q);
-	struct frcnn_graphs graphs = {0};
-	int status = 0;
+	struct frcnn_graphs graphs;
+	int status;
 
 	*out = NULL;
 	if (!q)
 		return frcnn_fail_nomem(err);
-	q->model = model;
-	q->forms = frcnn_calloc(plan->nlayers, sizeof *q->forms);
-	if (!q->forms)
-		status = frcnn_fail_nomem(err);
-	else
-		status = frcnn_graphs_build(model, true, &graphs, err);
+	if (plan->weight_bits != 7 && plan->weight_bits != 8) {
+		free(q);
+		return frcnn_fail(err, FRCNN_EINVAL, "weights of %d bits: 7 and 8 there are", plan->weight_bits);
+	}
+	status = frcnn_graphs_build(model, true, &graphs, err);
+	if (!status) {
+		q->model = model;
+		q->nlayers = plan->nlayers;
+		q->layers = frcnn_calloc(plan->nlayers, sizeof *q->layers);
+		status = q->layers ? 0 : frcnn_fail_nomem(err);
+	}
 	for (size_t i = 0; i < plan->nlayers && !status; i++) {
 		struct frcnn_quant_layer *layer = &plan->layers[i];
 		struct frcnn_graph *graph = layer->head ? &graphs.head : &graphs.features;
 
-		q->count++;
-		status = quantize_layer(&graph->params[layer->params], calibration, plan->weight_bits, layer, pool,
-					&q->forms[i], err);
+		if ((size_t)layer->params >= graph->nparams || !graph->params[layer->params].weight)
+			status = frcnn_fail(err, FRCNN_EINVAL, "the model has no float32 layer %s", layer->name);
+		else
+			status = quantize_layer(&graph->params[layer->params], calibration,
+						plan->weight_bits == 7 ? 63 : 127, pool, layer, &q->layers[i], err);
 	}
 	frcnn_graphs_free(&graphs);
 	if (status) {
@@ -131,99 +154,186 @@ void frcnn_quantizer_free(struct frcnn_quantizer *q)
 {
 	if (!q)
 		return;
-	for (size_t i = 0; i < q->count; i++) {
-		free(q->forms[i].weight);
-		free(q->forms[i].bias);
-		free(q->forms[i].quantized);
-		free(q->forms[i].scale);
-		free(q->forms[i].corrected);
+	for (size_t i = 0; q->layers && i < q->nlayers; i++) {
+		free(q->layers[i].weight);
+		free(q->layers[i].bias);
+		free(q->layers[i].quantized);
+		free(q->layers[i].scale);
+		free(q->layers[i].corrected);
 	}
-	free(q->forms);
+	free(q->layers);
 	free(q);
 }
 
-/* ---- the file ------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------- */
 
-/* Tensors of a layer, and of its second half where two run as one. */
-enum { PARTS = 5, MOST_TENSORS = 2 * PARTS };
-
-/* What the tensors of all layers point to. */
-struct sheet {
-	struct frcnn_named_tensor *tensors;
+/* The tensors of a plan's model and what they do not borrow. */
+struct parts {
+	struct frcnn_named_tensor *list;
 	size_t count;
-	char (*names)[128];
-	float (*scales)[FRCNN_MAX_LEVELS]; /* of a layer's inputs */
+	struct frcnn_tensor *tensors; /* the same for a checkpoint, in order of names */
+	char (*names)[NAME_SIZE];
+	float (*scales)[FRCNN_MAX_LEVELS]; /* of the inputs, one a layer */
 	uint8_t (*zeros)[FRCNN_MAX_LEVELS];
 };
 
-static void put(struct sheet *sheet, const char *layer, const char *part, enum frcnn_dtype dtype, int ndim,
-		const int64_t *shape, const void *data)
+static void free_parts(struct parts *p)
 {
-	struct frcnn_named_tensor *t = &sheet->tensors[sheet->count];
-
-	snprintf(sheet->names[sheet->count], sizeof *sheet->names, "%s.%s", layer, part);
-	*t = (struct frcnn_named_tensor){sheet->names[sheet->count], dtype, ndim, {0}, data};
-	memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
-	sheet->count++;
+	if (!p)
+		return;
+	free(p->list);
+	free(p->tensors);
+	free(p->names);
+	free(p->scales);
+	free(p->zeros);
+	free(p);
 }
 
-/* Filters first .. of a layer, under the name of the module that they belong to; its shape is the float model's.
- * Returns how many. */
-static size_t put_module(struct sheet *sheet, const struct frcnn_quantizer *q, const struct frcnn_quant_layer *layer,
-			 size_t i, const char *name, size_t first)
+static void add_part(struct parts *p, const char *layer, const char *part, enum frcnn_dtype dtype, const void *data,
+		     const int64_t *shape, int ndim)
 {
-	const struct forms *f = &q->forms[i];
-	const struct frcnn_tensor *original;
-	char full[128];
+	struct frcnn_named_tensor *t = &p->list[p->count];
+
+	snprintf(p->names[p->count], NAME_SIZE, "%s.%s", layer, part);
+	*t = (struct frcnn_named_tensor){.name = p->names[p->count], .dtype = dtype, .ndim = ndim, .data = data};
+	memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
+	p->count++;
+}
+
+/* `filters` filters of a layer from `first` on, as the module `name`. */
+static int add_module(struct parts *p, const struct frcnn_quantizer *q, const struct frcnn_quant_plan *plan, size_t at,
+		      const char *name, size_t first, int64_t *filters, struct frcnn_error *err)
+{
+	const struct frcnn_quant_layer *layer = &plan->layers[at];
+	const struct weights *w = &q->layers[at];
+	const struct frcnn_tensor *own;
 	int64_t inputs = layer->ninputs;
+	char full[NAME_SIZE];
 
 	snprintf(full, sizeof full, "%s.weight", name);
-	original = frcnn_checkpoint_find(&q->model->checkpoint, full);
+	own = frcnn_checkpoint_find(&q->model->checkpoint, full);
+	if (!own)
+		return frcnn_fail(err, FRCNN_EINVAL, "the model has no tensor %s", full);
+	*filters = own->shape[0];
 	if (layer->quantized) {
-		for (int k = 0; k < layer->ninputs; k++) {
-			sheet->scales[i][k] = layer->inputs[k].scale;
-			sheet->zeros[i][k] = (uint8_t)layer->inputs[k].zero;
-		}
-		put(sheet, name, "weight", FRCNN_I8, original->ndim, original->shape, f->quantized + first * f->count);
-		put(sheet, name, "scale", FRCNN_F32, 1, original->shape, f->scale + first);
-		put(sheet, name, "bias", FRCNN_F32, 1, original->shape, f->corrected + first);
-		put(sheet, name, "input.scale", FRCNN_F32, 1, &inputs, sheet->scales[i]);
-		put(sheet, name, "input.zero_point", FRCNN_U8, 1, &inputs, sheet->zeros[i]);
+		add_part(p, name, "weight", FRCNN_I8, w->quantized + first * w->row, own->shape, own->ndim);
+		add_part(p, name, "scale", FRCNN_F32, w->scale + first, filters, 1);
+		add_part(p, name, "bias", FRCNN_F32, w->corrected + first, filters, 1);
+		add_part(p, name, "input.scale", FRCNN_F32, p->scales[at], &inputs, 1);
+		add_part(p, name, "input.zero_point", FRCNN_U8, p->zeros[at], &inputs, 1);
 	} else {
-		put(sheet, name, "weight", FRCNN_F32, original->ndim, original->shape, f->weight + first * f->count);
-		put(sheet, name, "bias", FRCNN_F32, 1, original->shape, f->bias + first);
+		add_part(p, name, "weight", FRCNN_F32, w->weight + first * w->row, own->shape, own->ndim);
+		add_part(p, name, "bias", FRCNN_F32, w->bias + first, filters, 1);
 	}
-	return (size_t)original->shape[0];
+	return 0;
+}
+
+static int make_parts(const struct frcnn_quantizer *q, const struct frcnn_quant_plan *plan, struct parts **out,
+		      struct frcnn_error *err)
+{
+	struct parts *p = frcnn_calloc(1, sizeof *p);
+	size_t most = 2 * PARTS * q->nlayers;
+	int status = 0;
+
+	*out = NULL;
+	if (!p)
+		return frcnn_fail_nomem(err);
+	p->list = frcnn_calloc(most, sizeof *p->list);
+	p->tensors = frcnn_calloc(most, sizeof *p->tensors);
+	p->names = frcnn_calloc(most, sizeof *p->names);
+	p->scales = frcnn_calloc(q->nlayers, sizeof *p->scales);
+	p->zeros = frcnn_calloc(q->nlayers, sizeof *p->zeros);
+	if (!p->list || !p->tensors || !p->names || !p->scales || !p->zeros)
+		status = frcnn_fail_nomem(err);
+	else if (plan->nlayers != q->nlayers)
+		status = frcnn_fail(err, FRCNN_EINVAL, "the plan has %zu layers, the model %zu", plan->nlayers,
+				    q->nlayers);
+	for (size_t i = 0; i < q->nlayers && !status; i++) {
+		const struct frcnn_quant_layer *layer = &plan->layers[i];
+		int64_t filters = 0;
+
+		for (int k = 0; k < layer->ninputs && layer->quantized && !status; k++) {
+			if (!(layer->inputs[k].scale > 0))
+				status =
+				    frcnn_fail(err, FRCNN_EINVAL, "the input of int8 layer %s has no scale", layer->name);
+			p->scales[i][k] = layer->inputs[k].scale;
+			p->zeros[i][k] = (uint8_t)layer->inputs[k].zero;
+		}
+		if (!status)
+			status = add_module(p, q, plan, i, layer->name, 0, &filters, err);
+		if (!status && layer->second[0])
+			status = add_module(p, q, plan, i, layer->second, (size_t)filters, &filters, err);
+	}
+	if (status)
+		free_parts(p);
+	else
+		*out = p;
+	return status;
+}
+
+/* The model's own, with what changed. */
+static struct frcnn_description described(const struct frcnn_quantizer *q, const struct frcnn_quant_plan *plan)
+{
+	struct frcnn_description d = q->model->description;
+
+	d.folded = true;
+	d.quantized = frcnn_quant_plan_float_share(plan) < 1;
+	return d;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct frcnn_tensor *)a)->name, ((const struct frcnn_tensor *)b)->name);
+}
+
+int frcnn_quantizer_model(const struct frcnn_quantizer *q, const struct frcnn_quant_plan *plan,
+			  struct frcnn_quant_model *out, struct frcnn_error *err)
+{
+	struct parts *p;
+	int status;
+
+	memset(out, 0, sizeof *out);
+	status = make_parts(q, plan, &p, err);
+	if (status)
+		return status;
+	for (size_t i = 0; i < p->count; i++) {
+		const struct frcnn_named_tensor *from = &p->list[i];
+		struct frcnn_tensor *t = &p->tensors[i];
+
+		*t = (struct frcnn_tensor){
+		    .name = from->name, .dtype = from->dtype, .ndim = from->ndim, .data = from->data, .elements = 1};
+		for (int d = from->ndim - 1; d >= 0; d--) {
+			t->shape[d] = from->shape[d];
+			t->stride[d] = t->elements;
+			t->elements *= from->shape[d];
+		}
+	}
+	qsort(p->tensors, p->count, sizeof *p->tensors, by_name);
+	out->model.description = described(q, plan);
+	out->model.checkpoint = (struct frcnn_checkpoint){
+	    .container = FRCNN_SAFETENSORS, .tensors = p->tensors, .ntensors = p->count};
+	out->block = p;
+	return 0;
+}
+
+void frcnn_quant_model_free(struct frcnn_quant_model *model)
+{
+	if (!model)
+		return;
+	free_parts(model->block);
+	memset(model, 0, sizeof *model);
 }
 
 int frcnn_quant_write(const char *path, const struct frcnn_quantizer *q, const struct frcnn_quant_plan *plan,
 		      const char *provenance, struct frcnn_error *err)
 {
-	struct frcnn_description description = q->model->description;
-	struct sheet sheet = {0};
-	int status;
+	struct frcnn_description description = described(q, plan);
+	struct parts *p;
+	int status = make_parts(q, plan, &p, err);
 
-	description.folded = true;
-	sheet.tensors = frcnn_calloc(plan->nlayers * MOST_TENSORS, sizeof *sheet.tensors);
-	sheet.names = frcnn_calloc(plan->nlayers * MOST_TENSORS, sizeof *sheet.names);
-	sheet.scales = frcnn_calloc(plan->nlayers, sizeof *sheet.scales);
-	sheet.zeros = frcnn_calloc(plan->nlayers, sizeof *sheet.zeros);
-	if (!sheet.tensors || !sheet.names || !sheet.scales || !sheet.zeros) {
-		status = frcnn_fail_nomem(err);
-		goto out;
-	}
-	for (size_t i = 0; i < plan->nlayers; i++) {
-		const struct frcnn_quant_layer *layer = &plan->layers[i];
-		size_t first = put_module(&sheet, q, layer, i, layer->name, 0);
-
-		if (layer->second[0])
-			put_module(&sheet, q, layer, i, layer->second, first);
-	}
-	status = frcnn_safetensors_write_tensors(path, &description, sheet.tensors, sheet.count, provenance, err);
-out:
-	free(sheet.tensors);
-	free(sheet.names);
-	free(sheet.scales);
-	free(sheet.zeros);
+	if (status)
+		return status;
+	status = frcnn_safetensors_write_tensors(path, &description, p->list, p->count, provenance, err);
+	free_parts(p);
 	return status;
 }
