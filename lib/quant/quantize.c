@@ -246,16 +246,16 @@ static int make_parts(const struct frcnn_quantizer *q, const struct frcnn_quant_
 	if (!p->list || !p->tensors || !p->names || !p->scales || !p->zeros)
 		status = frcnn_fail_nomem(err);
 	else if (plan->nlayers != q->nlayers)
-		status = frcnn_fail(err, FRCNN_EINVAL, "the plan has %zu layers, the model %zu", plan->nlayers,
-				    q->nlayers);
+		status =
+		    frcnn_fail(err, FRCNN_EINVAL, "the plan has %zu layers, the model %zu", plan->nlayers, q->nlayers);
 	for (size_t i = 0; i < q->nlayers && !status; i++) {
 		const struct frcnn_quant_layer *layer = &plan->layers[i];
 		int64_t filters = 0;
 
 		for (int k = 0; k < layer->ninputs && layer->quantized && !status; k++) {
 			if (!(layer->inputs[k].scale > 0))
-				status =
-				    frcnn_fail(err, FRCNN_EINVAL, "the input of int8 layer %s has no scale", layer->name);
+				status = frcnn_fail(err, FRCNN_EINVAL, "the input of int8 layer %s has no scale",
+						    layer->name);
 			p->scales[i][k] = layer->inputs[k].scale;
 			p->zeros[i][k] = (uint8_t)layer->inputs[k].zero;
 		}
@@ -310,8 +310,8 @@ int frcnn_quantizer_model(const struct frcnn_quantizer *q, const struct frcnn_qu
 	}
 	qsort(p->tensors, p->count, sizeof *p->tensors, by_name);
 	out->model.description = described(q, plan);
-	out->model.checkpoint = (struct frcnn_checkpoint){
-	    .container = FRCNN_SAFETENSORS, .tensors = p->tensors, .ntensors = p->count};
+	out->model.checkpoint =
+	    (struct frcnn_checkpoint){.container = FRCNN_SAFETENSORS, .tensors = p->tensors, .ntensors = p->count};
 	out->block = p;
 	return 0;
 }
