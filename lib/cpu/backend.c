@@ -24,7 +24,10 @@ struct shared {
 	enum frcnn_storage *storage; /* of each node's value */
 	struct frcnn_quant *quant;   /* of each that lies in bytes */
 	size_t scratch_floats;       /* that a worker of any context needs */
-	atomic_int contexts;         /* the last one frees this */
+	/* By cpu_second: the same nodes with other weights, and those packed. */
+	const struct frcnn_graph *second;
+	struct frcnn_packed *second_packed;
+	atomic_int contexts; /* the last one frees this */
 };
 
 /* A context: all that a run writes. One caller at a time; contexts of one network may run at once. */
@@ -39,6 +42,7 @@ struct network {
 	struct plan *plan;
 	uint64_t clock;
 	int n;              /* of the last run */
+	int second;         /* params entry that runs in its second form, or -1 */
 	frcnn_watcher *see; /* or NULL */
 	void *see_context;
 };
@@ -49,10 +53,23 @@ _Static_assert((int)FRCNN_LINEAR == (int)FRCNN_GEMM_NONE && (int)FRCNN_RELU == (
 		   (int)FRCNN_HARD_SIGMOID == (int)FRCNN_GEMM_HARD_SIGMOID,
 	       "activations of graph.h and kernels.h differ");
 
-static struct frcnn_conv geometry(const struct network *net, const struct plan *plan, int i)
+/* The form in which a node runs. */
+static const struct frcnn_graph *form(const struct network *net, int i)
 {
-	const struct frcnn_node *node = &net->graph.nodes[i];
-	const struct frcnn_node *x = &net->graph.nodes[node->input[0]];
+	return net->second >= 0 && net->graph.nodes[i].params == net->second ? net->shared->second : &net->graph;
+}
+
+static struct frcnn_packed *packed_of(const struct network *net, const struct frcnn_graph *graph, int params)
+{
+	return graph == net->shared->second ? &net->shared->second_packed[params] : &net->shared->packed[params];
+}
+
+/* Node i of graph, which is the network's own or its second. */
+static struct frcnn_conv geometry(const struct network *net, const struct frcnn_graph *graph, const struct plan *plan,
+				  int i)
+{
+	const struct frcnn_node *node = &graph->nodes[i];
+	const struct frcnn_node *x = &graph->nodes[node->input[0]];
 
 	return (struct frcnn_conv){
 	    .n = net->n,
@@ -68,24 +85,25 @@ static struct frcnn_conv geometry(const struct network *net, const struct plan *
 	    .pad = node->pad,
 	    .dilation = node->dilation,
 	    .groups = node->groups,
-	    .weight = net->graph.params[node->params].weight,
-	    .bias = net->graph.params[node->params].bias,
+	    .weight = graph->params[node->params].weight,
+	    .bias = graph->params[node->params].bias,
 	    .act = (enum frcnn_gemm_act)node->act,
 	    .x_as = net->shared->storage ? net->shared->storage[node->input[0]] : FRCNN_AS_F32,
 	    .y_as = net->shared->storage ? net->shared->storage[i] : FRCNN_AS_F32,
-	    .quantized = net->graph.params[node->params].quantized,
-	    .scale = net->graph.params[node->params].scale,
+	    .quantized = graph->params[node->params].quantized,
+	    .scale = graph->params[node->params].scale,
 	    .x_quant = node->quant,
 	    .y_quant = net->shared->quant ? net->shared->quant[i] : (struct frcnn_quant){0},
 	};
 }
 
 /* Depthwise kernels know neither dilation nor residual; other groupings have no kernel yet. */
-static bool has_kernel(const struct network *net, const struct frcnn_node *node)
+static bool has_kernel(const struct network *net, const struct frcnn_graph *graph, int i)
 {
+	const struct frcnn_node *node = &graph->nodes[i];
 	bool depthwise = node->groups > 1 && node->groups == node->channels &&
-			 node->groups == net->graph.nodes[node->input[0]].channels && node->dilation == 1 &&
-			 node->residual < 0 && !net->graph.params[node->params].scale;
+			 node->groups == graph->nodes[node->input[0]].channels && node->dilation == 1 &&
+			 node->residual < 0 && !graph->params[node->params].scale;
 
 	return !net->shared->reference && (node->groups == 1 || depthwise);
 }
@@ -104,7 +122,10 @@ static void drop_shared(struct shared *shared)
 		return;
 	for (size_t i = 0; shared->packed && i < shared->nparams; i++)
 		frcnn_packed_free(&shared->packed[i]);
+	for (size_t i = 0; shared->second_packed && i < shared->nparams; i++)
+		frcnn_packed_free(&shared->second_packed[i]);
 	free(shared->packed);
+	free(shared->second_packed);
 	free(shared->storage);
 	free(shared->quant);
 	free(shared);
@@ -144,23 +165,26 @@ static int pack_node(struct network *net, const struct frcnn_conv *conv, struct 
 	return frcnn_conv_pack(&how, (size_t)kernels->nr, conv, net->pool, out, err);
 }
 
-static int pack_weights(struct network *net, struct frcnn_error *err)
+static int pack_weights(struct network *net, const struct frcnn_graph *graph, struct frcnn_error *err)
 {
-	for (size_t i = 0; i < net->graph.count; i++) {
-		struct frcnn_node *node = &net->graph.nodes[i];
+	for (size_t i = 0; i < graph->count; i++) {
+		const struct frcnn_node *node = &graph->nodes[i];
+		struct frcnn_packed *packed;
 		struct frcnn_conv conv;
 		struct frcnn_params *p;
 		int status;
 
-		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, node) ||
-		    net->shared->packed[node->params].bias)
+		if (node->dead || node->op != FRCNN_OP_CONV || !has_kernel(net, graph, (int)i))
 			continue;
-		conv = geometry(net, NULL, (int)i);
-		p = &net->graph.params[node->params];
-		status = pack_node(net, &conv, &net->shared->packed[node->params], err);
+		packed = packed_of(net, graph, node->params);
+		if (packed->bias)
+			continue;
+		conv = geometry(net, graph, NULL, (int)i);
+		p = &graph->params[node->params];
+		status = pack_node(net, &conv, packed, err);
 		if (status)
 			return status;
-		if (net->shared->packed[node->params].winograd &&
+		if (packed->winograd &&
 		    frcnn_winograd_scratch(net->shared->kernels, &conv) > net->shared->scratch_floats)
 			net->shared->scratch_floats = frcnn_winograd_scratch(net->shared->kernels, &conv);
 		free(p->weight);
@@ -307,6 +331,7 @@ static int new_context(struct shared *shared, const struct frcnn_graph *graph, s
 		return frcnn_fail_nomem(err);
 	}
 	net->shared = shared;
+	net->second = -1;
 	net->pool = pool;
 	net->graph = *graph;
 	net->graph.nodes = frcnn_calloc(graph->count, sizeof *graph->nodes);
@@ -381,7 +406,7 @@ static int cpu_prepare(struct frcnn_graph *graph, const char *cpu, enum frcnn_pr
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
-	status = pack_weights(net, err);
+	status = pack_weights(net, &net->graph, err);
 	if (!status)
 		status = choose_storage(net, err);
 out:
@@ -404,6 +429,20 @@ static int cpu_share(void *network, struct frcnn_pool *pool, void **other, struc
 		return status;
 	*other = net;
 	return 0;
+}
+
+static int cpu_second(void *network, const struct frcnn_graph *graph, struct frcnn_error *err)
+{
+	struct network *net = network;
+	struct shared *shared = net->shared;
+
+	if (graph->count != net->graph.count || graph->nparams != shared->nparams || shared->second)
+		return frcnn_fail(err, FRCNN_EINVAL, "not another form of this network");
+	shared->second_packed = frcnn_calloc(graph->nparams, sizeof *shared->second_packed);
+	if (!shared->second_packed)
+		return frcnn_fail_nomem(err);
+	shared->second = graph;
+	return pack_weights(net, graph, err);
 }
 
 /* ---- plans -------------------------------------------------------------------- */
@@ -442,6 +481,8 @@ static int lay_out(struct network *net, struct plan *plan, struct frcnn_error *e
 	}
 	for (int k = 0; k < g->noutputs; k++)
 		blocks[g->outputs[k]].last = (int)g->count;
+	for (size_t i = 0; i < g->count && net->shared->second; i++)
+		blocks[i].last = (int)g->count; /* for cpu_again */
 	status = frcnn_graph_plan_memory(blocks, g->count, &plan->arena, err);
 	for (size_t i = 0; i < g->count; i++)
 		plan->offset[i] = blocks[i].offset;
@@ -566,7 +607,8 @@ static struct frcnn_map map_of(const struct network *net, int i)
 
 static void run_node(struct network *net, int i)
 {
-	const struct frcnn_node *node = &net->graph.nodes[i];
+	const struct frcnn_graph *graph = form(net, i);
+	const struct frcnn_node *node = &graph->nodes[i];
 	const struct plan *plan = net->plan;
 	struct frcnn_map out = map_of(net, i), in = map_of(net, node->input[0]);
 	float *y = net->arena + plan->offset[i];
@@ -577,22 +619,22 @@ static void run_node(struct network *net, int i)
 
 	switch (node->op) {
 	case FRCNN_OP_CONV:
-		conv = geometry(net, plan, i);
+		conv = geometry(net, graph, plan, i);
 		if (node->residual >= 0) {
 			conv.residual = net->arena + plan->offset[node->residual];
 			conv.residual_as = net->shared->storage[node->residual];
 			conv.residual_quant = net->shared->quant[node->residual];
 		}
-		if (!has_kernel(net, node) && conv.scale)
+		if (!has_kernel(net, graph, i) && conv.scale)
 			frcnn_conv_int8_reference(&conv, x, y);
-		else if (!has_kernel(net, node))
+		else if (!has_kernel(net, graph, i))
 			frcnn_conv_reference(&conv, x, y);
 		else if (node->groups > 1)
-			frcnn_depthwise_run(net->shared->kernels, &conv, &net->shared->packed[node->params], net->pool,
+			frcnn_depthwise_run(net->shared->kernels, &conv, packed_of(net, graph, node->params), net->pool,
 					    x, y);
 		else
-			(net->shared->packed[node->params].winograd ? frcnn_winograd_run : frcnn_conv_run)(
-			    net->shared->kernels, &conv, &net->shared->packed[node->params], net->pool, &net->scratch,
+			(packed_of(net, graph, node->params)->winograd ? frcnn_winograd_run : frcnn_conv_run)(
+			    net->shared->kernels, &conv, packed_of(net, graph, node->params), net->pool, &net->scratch,
 			    x, y);
 		break;
 	case FRCNN_OP_BATCH_NORM:
@@ -654,6 +696,43 @@ static int cpu_run(void *network, int n, struct frcnn_error *err)
 	return 0;
 }
 
+static int cpu_again(void *network, int params, frcnn_comparer *compare, void *context, struct frcnn_error *err)
+{
+	struct network *net = network;
+	float *first = NULL;
+	size_t room = 0;
+	bool begun = false;
+	int status = 0;
+
+	net->second = params;
+	for (int i = 0; i < (int)net->graph.count && !status; i++) {
+		const struct frcnn_node *node = &net->graph.nodes[i];
+		struct frcnn_map map = map_of(net, i);
+		size_t count = (size_t)map.n * (size_t)map.height * (size_t)map.width * (size_t)map.channels;
+		float *value = net->arena + net->plan->offset[i];
+		bool changed = node->op == FRCNN_OP_CONV && node->params == params;
+
+		begun = begun || changed;
+		if (node->dead || !begun)
+			continue;
+		if (changed && count > room) {
+			free(first);
+			room = count;
+			first = frcnn_alloc_aligned(room, sizeof *first);
+			status = first ? 0 : frcnn_fail_nomem(err);
+		}
+		if (changed && !status)
+			memcpy(first, value, count * sizeof *first);
+		if (!status)
+			run_node(net, i);
+		if (changed && !status && compare)
+			compare(context, first, value, count);
+	}
+	net->second = -1;
+	free(first);
+	return status;
+}
+
 static struct frcnn_feature_map cpu_output(void *network, int i)
 {
 	struct network *net = network;
@@ -690,5 +769,7 @@ const struct frcnn_backend frcnn_backend_cpu = {
     .run = cpu_run,
     .output = cpu_output,
     .watch = cpu_watch,
+    .second = cpu_second,
+    .again = cpu_again,
     .kernels = cpu_kernels,
 };

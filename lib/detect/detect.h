@@ -77,6 +77,20 @@ struct frcnn_pool *frcnn_detector_pool(struct frcnn_detector *detector);
  * NULL: no more. */
 void frcnn_detector_watch(struct frcnn_detector *detector, frcnn_watcher *features, frcnn_watcher *head, void *context);
 
+/* One layer of a float32 detector in int8: model is the same network with int8 layers, borrowed until the detector is
+ * freed. Before the first image; afterwards images take several times the memory. Not in slices. */
+int frcnn_detector_second(struct frcnn_detector *detector, const struct frcnn_model *model, struct frcnn_error *err);
+struct frcnn_again {
+	bool head;               /* of the head's graph; else of the features' */
+	int params;              /* index into that graph's params */
+	frcnn_comparer *compare; /* shown what that layer computed, float and int8 (graph/backend.h), or NULL */
+	void *context;
+};
+/* What frcnn_detect finds in the same image, which it was given just before, with that one layer in int8. Further
+ * layers: those of the head first, then those of the features from the last one to the first. */
+int frcnn_detect_again(struct frcnn_detector *detector, const struct frcnn_image *image,
+		       const struct frcnn_again *again, struct frcnn_detections *out, struct frcnn_error *err);
+
 /* ---- memory that stays between images (workspace.c) ------------------------------------------ */
 
 /* One growing, 64-byte aligned block; zero-initialise. */

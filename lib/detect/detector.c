@@ -12,7 +12,7 @@
 
 /* What detectors over one set of weights have in common: read by all, written by none. */
 struct common {
-	struct frcnn_graphs graphs;
+	struct frcnn_graphs graphs, second; /* second: by frcnn_detector_second */
 	uint8_t *keep_label;
 	atomic_int detectors; /* the last one frees this */
 };
@@ -29,6 +29,7 @@ struct frcnn_detector {
 	float *outputs; /* of the head graph, (RoIs, 5 * nlabels), when there are more than it takes at a time */
 	size_t outputs_capacity;
 	int slice_width, slice_height, slice_overlap;
+	const struct frcnn_again *again; /* during frcnn_detect_again */
 };
 
 void frcnn_detector_options_init(struct frcnn_detector_options *options)
@@ -184,6 +185,7 @@ static void drop_common(struct common *common)
 	if (atomic_fetch_sub(&common->detectors, 1) > 1)
 		return;
 	frcnn_graphs_free(&common->graphs);
+	frcnn_graphs_free(&common->second);
 	free(common->keep_label);
 	free(common);
 }
@@ -279,6 +281,12 @@ static int run_features(struct frcnn_detector *d, const struct frcnn_view *view,
 	double since = frcnn_seconds();
 	int status = frcnn_transform_size(view->width, view->height, p->min_size, p->max_size, size, err);
 
+	if (d->again) {
+		if (!status && !d->again->head)
+			status =
+			    d->backend->again(d->features, d->again->params, d->again->compare, d->again->context, err);
+		return status;
+	}
 	if (!status)
 		status = d->backend->plan(d->features, 1, size->padded_height, size->padded_width, err);
 	if (!status)
@@ -349,6 +357,9 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 		lap(out, FRCNN_STAGE_ROI, &since);
 		if (!status)
 			status = d->backend->run(d->head, (int)n, err);
+		if (!status && d->again && d->again->head)
+			status =
+			    d->backend->again(d->head, d->again->params, d->again->compare, d->again->context, err);
 		if (!status && count > most)
 			memcpy(d->outputs + at * width, d->backend->output(d->head, 0).data, n * width * sizeof **rows);
 		else if (!status)
@@ -484,6 +495,30 @@ int frcnn_detect(struct frcnn_detector *d, const struct frcnn_image *image, stru
 static int refuse_slices(const struct frcnn_detector *d, const char *what, struct frcnn_error *err)
 {
 	return d->slice_width ? frcnn_fail(err, FRCNN_EINVAL, "%s in slices", what) : 0;
+}
+
+int frcnn_detector_second(struct frcnn_detector *d, const struct frcnn_model *model, struct frcnn_error *err)
+{
+	int status = refuse_slices(d, "no second form is run", err);
+
+	if (!status)
+		status = frcnn_graphs_build(model, true, &d->common->second, err);
+	if (!status)
+		status = d->backend->second(d->features, &d->common->second.features, err);
+	if (!status)
+		status = d->backend->second(d->head, &d->common->second.head, err);
+	return status;
+}
+
+int frcnn_detect_again(struct frcnn_detector *d, const struct frcnn_image *image, const struct frcnn_again *again,
+		       struct frcnn_detections *out, struct frcnn_error *err)
+{
+	int status;
+
+	d->again = again;
+	status = frcnn_detect(d, image, out, err);
+	d->again = NULL;
+	return status;
 }
 
 int frcnn_propose(struct frcnn_detector *d, const struct frcnn_image *image, struct frcnn_detections *out,

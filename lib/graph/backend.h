@@ -16,6 +16,7 @@ struct frcnn_feature_map {
 };
 
 typedef void frcnn_watcher(void *context, int node, const float *values, size_t count);
+typedef void frcnn_comparer(void *context, const float *first, const float *second, size_t count);
 
 struct frcnn_backend {
 	const char *name;
@@ -44,6 +45,14 @@ struct frcnn_backend {
 	/* From now on each run shows what its live nodes computed, in order, the input first: count values in float32,
 	 * NHWC. see NULL: no more. Only where all of them are in float32. */
 	void (*watch)(void *network, frcnn_watcher *see, void *context);
+	/* Gives the network a second form of its weights, in int8: graph has the same nodes and its weights are taken
+	 * over likewise, it must stay as long. Before the first plan of a float32 network, whose plans then keep every
+	 * value of a run. */
+	int (*second)(void *network, const struct frcnn_graph *graph, struct frcnn_error *err);
+	/* Runs the nodes with these params in their second form and all that come after the first of them as they are;
+	 * what lies before is as the last run left it. So params are to be asked for from the last to the first after a
+	 * run. compare: is shown the value of each of the nodes in both forms. */
+	int (*again)(void *network, int params, frcnn_comparer *compare, void *context, struct frcnn_error *err);
 	/* Name of the kernel set in force. */
 	const char *(*kernels)(void *network);
 };
