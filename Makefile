@@ -72,7 +72,7 @@ EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c 
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c traps.c)
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 ANCHORS_SRC = $(addprefix lib/anchors/,config.c boxes.c assign.c proposals.c kmeans.c fit.c report.c text.c json.c page.c)
-QUANT_SRC = $(addprefix lib/quant/,scale.c observe.c plan.c calibrate.c quantize.c measure.c)
+QUANT_SRC = $(addprefix lib/quant/,scale.c observe.c plan.c calibrate.c quantize.c measure.c sensitivity.c search.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
 CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(FILTER_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(ANCHORS_SRC) $(QUANT_SRC) $(DRAW_SRC)
@@ -141,7 +141,8 @@ DETECT_PROGRAM_SRC = bin/detect/crew.c
 $(BUILD)/bin/frcnn-detect: $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 NMS_PROGRAM_SRC = bin/nms/options.c bin/nms/sweep.c
 $(BUILD)/bin/frcnn-nms: $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o)
-QUANTIZE_PROGRAM_SRC = bin/quantize/sets.c bin/quantize/plan.c bin/quantize/run.c bin/quantize/show.c
+QUANTIZE_PROGRAM_SRC = bin/quantize/sets.c bin/quantize/plan.c bin/quantize/search.c \
+	bin/quantize/run.c bin/quantize/show.c
 $(BUILD)/bin/frcnn-quantize: $(QUANTIZE_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bin/eval/options.o
 
 # ---- tests ---------------------------------------------------------------

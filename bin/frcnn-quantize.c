@@ -1,7 +1,7 @@
 /* frcnn-quantize - a float model and pictures in, an int8 model out, and what it cost; and gates on that. */
 #include "quantize/job.h"
 
-static struct quantize_job job = {.bn_eps = -1, .holdout = 0.3, .calibration_images = 64};
+static struct quantize_job job = {.bn_eps = -1, .holdout = 0.3, .max_float = 0.5, .calibration_images = 64};
 
 static struct frcnn_opt options[] = {
     {.type = FRCNN_OPT_GROUP, .help = "Model"},
@@ -160,6 +160,17 @@ static struct frcnn_opt options[] = {
      .value = &job.keep_float,
      .result = true,
      .help = "leave layers whose names match float, as in \"backbone.body.layer1.*\"; may be repeated"},
+    {.type = FRCNN_OPT_REAL,
+     .name = "max-float",
+     .argument = "SHARE",
+     .value = &job.max_float,
+     .max = 1,
+     .result = true,
+     .help = "leave no more than this share of the multiply-adds float; 0: every layer is int8 [0.5]"},
+    {.type = FRCNN_OPT_FLAG,
+     .name = "sensitivity",
+     .value = &job.sensitivity,
+     .help = "tell what each layer costs alone, also when no gate makes that necessary"},
     {.type = FRCNN_OPT_TEXT,
      .name = "plan",
      .argument = "FILE",

@@ -1,7 +1,7 @@
 /*
  * quantize - parts of frcnn-quantize: what one run was asked for and what it has so far. Pictures become sets in
- * sets.c, options a plan in plan.c, the run itself is run.c, what it found out is shown by show.c. Never installed, and
- * no other program links it.
+ * sets.c, options a plan in plan.c, layers are left float for the gates by search.c, the run itself is run.c, what it
+ * found out is shown by show.c. Never installed, and no other program links it.
  */
 #ifndef FRCNN_QUANTIZE_JOB_H
 #define FRCNN_QUANTIZE_JOB_H
@@ -10,6 +10,7 @@
 #include "eval/options.h"
 #include "quant/measure.h"
 #include "quant/quant.h"
+#include "quant/search.h"
 #include "record/record.h"
 
 /* What a picture is like; a calibration picture far from the report's is worth a warning. */
@@ -41,7 +42,7 @@ struct quantize_job {
 	/* options */
 	const char *model_path, *arch, *weights_key, *anchors, *anchor_sizes, *aspect_ratios, *labels_path;
 	struct frcnn_reals mean, std;
-	double bn_eps, holdout;
+	double bn_eps, holdout, max_float;
 	int min_size, max_size;
 	const char *truth_path, *image_root, *measure_truth_path, *measure_root;
 	const char *plan_path, *write_plan_path, *output_path, *cpu;
@@ -49,7 +50,7 @@ struct quantize_job {
 	struct eval_gates gates;
 	int calibration_images, format, threads;
 	int64_t max_pixels;
-	bool null_list, exif, quantize_all, progress;
+	bool null_list, exif, quantize_all, sensitivity, progress;
 	int observer; /* an enum frcnn_quant_observer, as the option lists them */
 	const struct frcnn_program *program;
 
@@ -57,6 +58,8 @@ struct quantize_job {
 	struct frcnn_inputs inputs, measure_inputs;
 	struct frcnn_ground_truth truth; /* of the report set */
 	bool has_truth;
+	struct frcnn_ground_truth own_search_truth;          /* where --measure-gt gives the report's */
+	const struct frcnn_ground_truth *search_truth;       /* or NULL */
 	struct quantize_image *pool_images, *measure_images; /* of inputs, of measure_inputs */
 	struct quantize_set sets[QUANTIZE_SETS];
 	size_t duplicates, overlap, unused; /* copies left out; operands that are measured; not needed */
@@ -69,7 +72,11 @@ struct quantize_job {
 	struct frcnn_model *model;
 	struct frcnn_detector *detector;
 	struct frcnn_quant_plan plan;
+	bool *locked;         /* one a layer: --plan or --keep-float settled it */
 	char plan_sha256[65]; /* of --plan; "": none */
+	size_t sensed;        /* pictures that each layer was looked at alone with; 0: that was not done */
+	struct frcnn_quant_trail trail;
+	bool searched; /* trail is set */
 	struct frcnn_quant_warning *quant_warnings;
 	size_t nquant_warnings;
 	struct frcnn_list warnings; /* lines of our own, as they were printed */
@@ -98,13 +105,26 @@ void quantize_compare_looks(struct quantize_job *job);
 
 /* ---- plan.c -------------------------------------------------------------------------------------------------- */
 
-/* The default plan or every layer, then --plan, then --keep-float. */
+/* The default plan or every layer, then --plan, then --keep-float, then --max-float. */
 int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err);
 int quantize_write_plan(const struct quantize_job *job, struct frcnn_error *err);
 extern const char quantize_int8[], quantize_float[]; /* dtypes as plans name them */
 
+/* ---- search.c ------------------------------------------------------------------------------------------------ */
+
+/* Changes the plan, whose inputs are chosen, until the gates hold on the search set; and layers' sensitivity. */
+int quantize_search(struct quantize_job *job, const struct frcnn_quantizer *quantizer, struct frcnn_error *err);
+
 /* ---- run.c --------------------------------------------------------------------------------------------------- */
 
+void quantize_detector_options(const struct quantize_job *job, struct frcnn_detector_options *out);
+int quantize_make_detector(const struct quantize_job *job, const struct frcnn_model *model, const char *path,
+			   struct frcnn_detector **out, struct frcnn_error *err);
+/* 1: decoded; 0: cannot be, reported the first time; < 0: memory. */
+int quantize_take_picture(struct quantize_job *job, struct quantize_image *image, struct frcnn_decoded *out,
+			  struct frcnn_error *err);
+/* A picture that the detector refuses (a side that becomes 0) is that picture's trouble, as in frcnn-detect. */
+void quantize_leave_out(struct quantize_job *job, struct quantize_image *image, const struct frcnn_error *why);
 /* Everything between the sets and the last line; the exit status. */
 int quantize_run(struct quantize_job *job);
 void quantize_job_free(struct quantize_job *job);

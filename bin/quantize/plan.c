@@ -9,7 +9,7 @@
 const char quantize_int8[] = "int8", quantize_float[] = "float32";
 
 /* One entry of the file: a layer of a pair is settled by whichever name is there; both must agree. */
-static int take_entry(struct frcnn_quant_plan *plan, uint8_t *settled, const cJSON *item, const char *path,
+static int take_entry(struct frcnn_quant_plan *plan, bool *settled, const cJSON *item, const char *path,
 		      struct frcnn_error *err)
 {
 	struct frcnn_quant_layer *layer = frcnn_quant_plan_find(plan, item->string);
@@ -28,7 +28,7 @@ static int take_entry(struct frcnn_quant_plan *plan, uint8_t *settled, const cJS
 		return frcnn_fail(err, FRCNN_EFORMAT,
 				  "%s: \"%s\" and \"%s\" run as one and need one dtype, or a name is there twice", path,
 				  layer->name, layer->second[0] ? layer->second : layer->name);
-	settled[at] = 1;
+	settled[at] = true;
 	layer->quantized = quantized;
 	layer->why = quantized ? "" : "--plan";
 	return 0;
@@ -37,11 +37,10 @@ static int take_entry(struct frcnn_quant_plan *plan, uint8_t *settled, const cJS
 static int read_plan(struct quantize_job *job, struct frcnn_error *err)
 {
 	struct frcnn_file file = {0};
-	uint8_t *settled = frcnn_calloc(job->plan.nlayers, sizeof *settled);
 	const cJSON *item;
 	cJSON *root = NULL;
 	const char *end = NULL;
-	int status = settled ? frcnn_file_open(job->plan_path, MAX_PLAN, &file, err) : frcnn_fail_nomem(err);
+	int status = frcnn_file_open(job->plan_path, MAX_PLAN, &file, err);
 
 	if (status < 0)
 		goto out;
@@ -61,14 +60,13 @@ static int read_plan(struct quantize_job *job, struct frcnn_error *err)
 	}
 	cJSON_ArrayForEach(item, root)
 	{
-		status = take_entry(&job->plan, settled, item, job->plan_path, err);
+		status = take_entry(&job->plan, job->locked, item, job->plan_path, err);
 		if (status < 0)
 			goto out;
 	}
 out:
 	cJSON_Delete(root);
 	frcnn_file_close(&file);
-	free(settled);
 	return status;
 }
 
@@ -86,9 +84,35 @@ static int keep_float(struct quantize_job *job, const char *glob, struct frcnn_e
 		if (layer->quantized)
 			layer->why = "--keep-float";
 		layer->quantized = false;
+		job->locked[i] = true;
 	}
 	return any ? 0
 		   : frcnn_fail(err, FRCNN_EINVAL, "--keep-float: the model has no layer that \"%s\" matches", glob);
+}
+
+/* Float layers of the default plan become int8, the one that computes most first, until no more is float than asked. */
+static int bound_float(struct quantize_job *job, struct frcnn_error *err)
+{
+	double share;
+
+	while ((share = frcnn_quant_plan_float_share(&job->plan)) > job->max_float) {
+		struct frcnn_quant_layer *most = NULL;
+
+		for (size_t i = 0; i < job->plan.nlayers; i++) {
+			struct frcnn_quant_layer *layer = &job->plan.layers[i];
+
+			if (!layer->quantized && !job->locked[i] &&
+			    (!most || layer->multiply_adds > most->multiply_adds))
+				most = layer;
+		}
+		if (!most)
+			return frcnn_fail(err, FRCNN_EINVAL,
+					  "--max-float %g: the plan asked for leaves %.1f%% of the multiply-adds float",
+					  job->max_float, 100 * share);
+		most->quantized = true;
+		most->why = "";
+	}
+	return 0;
 }
 
 int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err)
@@ -96,10 +120,16 @@ int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err)
 	size_t quantized = 0;
 	int status = frcnn_quant_plan_new(job->model, job->quantize_all, &job->plan, err);
 
+	if (status == 0) {
+		job->locked = frcnn_calloc(job->plan.nlayers, sizeof *job->locked);
+		status = job->locked ? 0 : frcnn_fail_nomem(err);
+	}
 	if (status == 0 && job->plan_path)
 		status = read_plan(job, err);
 	for (size_t i = 0; i < job->keep_float.count && status == 0; i++)
 		status = keep_float(job, job->keep_float.items[i], err);
+	if (status == 0 && frcnn_opt_given(job->program, "max-float"))
+		status = bound_float(job, err);
 	for (size_t i = 0; i < job->plan.nlayers && status == 0; i++)
 		quantized += job->plan.layers[i].quantized;
 	if (status == 0 && quantized == 0)

@@ -149,16 +149,21 @@ static int open_model(struct quantize_job *job, struct frcnn_error *err)
 	return status;
 }
 
-static int make_detector(const struct quantize_job *job, const struct frcnn_model *model, const char *path,
-			 struct frcnn_detector **out, struct frcnn_error *err)
+void quantize_detector_options(const struct quantize_job *job, struct frcnn_detector_options *out)
+{
+	frcnn_detector_options_init(out);
+	out->cpu = job->cpu;
+	out->threads = job->threads;
+}
+
+int quantize_make_detector(const struct quantize_job *job, const struct frcnn_model *model, const char *path,
+			   struct frcnn_detector **out, struct frcnn_error *err)
 {
 	struct frcnn_detector_options own;
 	struct frcnn_error why;
 	int status;
 
-	frcnn_detector_options_init(&own);
-	own.cpu = job->cpu;
-	own.threads = job->threads;
+	quantize_detector_options(job, &own);
 	status = frcnn_detector_new(model, &own, out, &why);
 	if (status == FRCNN_EFORMAT)
 		return frcnn_fail(err, status, "%s: %s", path, why.message);
@@ -167,9 +172,8 @@ static int make_detector(const struct quantize_job *job, const struct frcnn_mode
 
 /* ---- pictures -------------------------------------------------------------------------------------------------- */
 
-/* 1: decoded; 0: cannot be, reported the first time; < 0: memory. */
-static int take_picture(struct quantize_job *job, struct quantize_image *image, struct frcnn_decoded *out,
-			struct frcnn_error *err)
+int quantize_take_picture(struct quantize_job *job, struct quantize_image *image, struct frcnn_decoded *out,
+			  struct frcnn_error *err)
 {
 	const struct frcnn_image_options options = {.exif = job->exif, .max_pixels = job->max_pixels};
 	const struct frcnn_input *input = image->input;
@@ -198,20 +202,17 @@ static int take_picture(struct quantize_job *job, struct quantize_image *image, 
 	return 1;
 }
 
-/* A picture that the detector refuses (a side that becomes 0) is that picture's trouble, as in frcnn-detect; what is
- * not finite in the network is the run's. */
-static void leave_out(struct quantize_job *job, struct quantize_image *image, const struct frcnn_error *why)
+void quantize_leave_out(struct quantize_job *job, struct quantize_image *image, const struct frcnn_error *why)
 {
 	frcnn_report(image->input->path, "%s", why->message);
 	image->failed = true;
 	job->failed++;
 }
 
-static int calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t *done,
-		     struct frcnn_error *err)
+static int calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, struct frcnn_error *err)
 {
 	struct quantize_set *set = &job->sets[QUANTIZE_CALIBRATION];
-	size_t used = 0;
+	size_t used = 0, done = 0;
 	int status = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
@@ -222,12 +223,12 @@ static int calibrate(struct quantize_job *job, struct frcnn_calibration *calibra
 			struct quantize_image *image = &set->images[i];
 			struct frcnn_transform_size size;
 			struct frcnn_decoded decoded;
-			int there = take_picture(job, image, &decoded, err);
+			int there = quantize_take_picture(job, image, &decoded, err);
 
 			if (there > 0 && frcnn_transform_size(decoded.image.width, decoded.image.height,
 							      job->model->description.min_size,
 							      job->model->description.max_size, &size, err) < 0) {
-				leave_out(job, image, err);
+				quantize_leave_out(job, image, err);
 				there = 0;
 			}
 			status = there < 0 ? there : 0;
@@ -236,7 +237,7 @@ static int calibrate(struct quantize_job *job, struct frcnn_calibration *calibra
 				used++;
 			}
 			frcnn_image_free(&decoded.image);
-			frcnn_progress_update(++*done);
+			frcnn_progress_update(++done);
 		}
 		if (status < 0)
 			return status;
@@ -309,15 +310,17 @@ static int describe(const struct quantize_job *job, struct frcnn_buffer *out, st
 }
 
 /* From pictures to the file beside OUT. */
-static int quantize(struct quantize_job *job, size_t *done, struct frcnn_error *err)
+static int quantize(struct quantize_job *job, struct frcnn_error *err)
 {
 	struct frcnn_calibration *calibration = NULL;
 	struct frcnn_quantizer *quantizer = NULL;
 	struct frcnn_buffer provenance = {0};
 	int status = frcnn_calibration_new(job->model, job->detector, &calibration, err);
 
+	frcnn_progress_start(2 * job->sets[QUANTIZE_CALIBRATION].count, 0, job->progress);
 	if (status == 0)
-		status = calibrate(job, calibration, done, err);
+		status = calibrate(job, calibration, err);
+	frcnn_progress_end();
 	if (status == 0)
 		status =
 		    frcnn_calibration_choose(calibration, (enum frcnn_quant_observer)job->observer, &job->plan, err);
@@ -328,6 +331,10 @@ static int quantize(struct quantize_job *job, size_t *done, struct frcnn_error *
 		frcnn_warn(NULL, "%s", job->quant_warnings[i].text);
 	if (status == 0)
 		status = frcnn_quantizer_new(job->model, calibration, &job->plan, job->pool, &quantizer, err);
+	if (status == 0)
+		status = quantize_search(job, quantizer, err);
+	if (status == 0 && job->write_plan_path)
+		status = quantize_write_plan(job, err);
 	if (status == 0)
 		status = describe(job, &provenance, err);
 	if (status == 0)
@@ -358,7 +365,7 @@ static int compare_one(struct quantize_job *job, struct frcnn_detector *int8, si
 	struct frcnn_detector *detectors[2] = {job->detector, int8};
 	struct frcnn_detections found[2] = {{0}, {0}};
 	struct frcnn_decoded decoded;
-	int status = take_picture(job, image, &decoded, err);
+	int status = quantize_take_picture(job, image, &decoded, err);
 	bool first = job->seconds[0].count == 0 && job->seconds[1].count == 0;
 
 	if (status <= 0)
@@ -375,7 +382,7 @@ static int compare_one(struct quantize_job *job, struct frcnn_detector *int8, si
 		status = detect(detectors[k], &decoded.image, &job->seconds[k], &found[k], err);
 	}
 	if (status == FRCNN_EINVAL) {
-		leave_out(job, image, err);
+		quantize_leave_out(job, image, err);
 		status = 0;
 		goto out;
 	}
@@ -388,7 +395,7 @@ out:
 	return status;
 }
 
-static int measure(struct quantize_job *job, size_t *done, struct frcnn_error *err)
+static int measure(struct quantize_job *job, struct frcnn_error *err)
 {
 	struct quantize_set *set = &job->sets[QUANTIZE_REPORT];
 	struct frcnn_model *model = NULL;
@@ -397,7 +404,7 @@ static int measure(struct quantize_job *job, size_t *done, struct frcnn_error *e
 	int status = truth ? frcnn_model_open(job->output.part, NULL, &model, err) : frcnn_fail_nomem(err);
 
 	if (status == 0)
-		status = make_detector(job, model, job->output.part, &int8, err);
+		status = quantize_make_detector(job, model, job->output.part, &int8, err);
 	if (status < 0 || set->count == 0)
 		goto out;
 	for (size_t i = 0; i < set->count; i++)
@@ -405,10 +412,12 @@ static int measure(struct quantize_job *job, size_t *done, struct frcnn_error *e
 	status = frcnn_cost_new(job->model, job->has_truth ? &job->truth : NULL,
 				job->measure_truth_path ? job->measure_truth_path : job->truth_path, truth, set->count,
 				&job->cost, err);
+	frcnn_progress_start(set->count, 0, job->progress);
 	for (size_t i = 0; i < set->count && status == 0; i++) {
 		status = compare_one(job, int8, i, err);
-		frcnn_progress_update(++*done);
+		frcnn_progress_update(i + 1);
 	}
+	frcnn_progress_end();
 	if (status == 0)
 		status = frcnn_cost_finish(job->cost, RESAMPLES, SEED, job->pool, &job->report, err);
 	if (status < 0)
@@ -476,27 +485,21 @@ static int finish(struct quantize_job *job, int *end, struct frcnn_error *err)
 int quantize_run(struct quantize_job *job)
 {
 	struct frcnn_error err;
-	size_t done = 0;
 	int end = FRCNN_EXIT_TROUBLE, status = open_model(job, &err);
 
 	if (status == 0)
 		status = quantize_make_plan(job, &err);
 	if (status == 0)
-		status = make_detector(job, job->model, job->model_path, &job->detector, &err);
+		status = quantize_make_detector(job, job->model, job->model_path, &job->detector, &err);
 	if (status == 0)
 		status = open_output(job, &err);
-	if (status == 0 && job->write_plan_path)
-		status = quantize_write_plan(job, &err);
 	if (status < 0)
 		goto out;
 	frcnn_say("model %s (%s), kernels %s", frcnn_model_id(job->model), frcnn_model_architecture(job->model),
 		  frcnn_detector_cpu(job->detector));
-	frcnn_progress_start(2 * job->sets[QUANTIZE_CALIBRATION].count + job->sets[QUANTIZE_REPORT].count, 0,
-			     job->progress);
-	status = quantize(job, &done, &err);
+	status = quantize(job, &err);
 	if (status == 0)
-		status = measure(job, &done, &err);
-	frcnn_progress_end();
+		status = measure(job, &err);
 	if (status == 0)
 		status = finish(job, &end, &err);
 out:
@@ -519,6 +522,9 @@ void quantize_job_free(struct quantize_job *job)
 	frcnn_labels_free(&job->labels);
 	frcnn_pool_free(job->pool);
 	frcnn_ground_truth_free(&job->truth);
+	frcnn_ground_truth_free(&job->own_search_truth);
+	frcnn_quant_trail_free(&job->trail);
+	free(job->locked);
 	free(job->pool_images);
 	free(job->measure_images);
 	free(job->quant_warnings);

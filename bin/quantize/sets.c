@@ -133,6 +133,12 @@ static int read_truth(struct quantize_job *job, struct frcnn_error *err)
 		return 0;
 	status = frcnn_ground_truth_read(path, false, &notices, &job->truth, err);
 	job->has_truth = status == 0;
+	if (status == 0 && !job->measure_truth_path)
+		job->search_truth = &job->truth;
+	if (status == 0 && job->measure_truth_path && job->truth_path && job->gates.count > 0) {
+		status = frcnn_ground_truth_read(job->truth_path, false, &notices, &job->own_search_truth, err);
+		job->search_truth = &job->own_search_truth;
+	}
 	return status;
 }
 
@@ -182,7 +188,7 @@ static size_t take_out(struct quantize_image *images, size_t count, const struct
 }
 
 /* A content's digest is as good as a die and the same everywhere: the first in its order are the report's, then come
- * calibration and search, half each and no more than were asked for. */
+ * calibration and, if there are gates to search for, search: half each and no more than were asked for. */
 static int split(struct quantize_job *job, size_t count, size_t measured, struct frcnn_error *err)
 {
 	size_t report = 0, most = (size_t)job->calibration_images, rest, calibration, search;
@@ -196,8 +202,9 @@ static int split(struct quantize_job *job, size_t count, size_t measured, struct
 		report = (size_t)floor((double)count * job->holdout + 0.5);
 		rest = count - report;
 	}
-	calibration = rest - rest / 2 < most ? rest - rest / 2 : most;
-	search = rest - calibration < most ? rest - calibration : most;
+	search = job->gates.count > 0 ? rest / 2 : 0;
+	calibration = rest - search < most ? rest - search : most;
+	search = search < most ? search : most;
 	job->unused = rest - calibration - search;
 	status = set_make(&job->sets[QUANTIZE_REPORT], "report", job->measure_truth_path ? job->measure_images : images,
 			  job->measure_truth_path ? measured : report, err);
@@ -245,8 +252,7 @@ int quantize_make_sets(struct quantize_job *job, char **operands, int count)
 		return end;
 	status = read_truth(job, &err);
 	if (status == 0)
-		status = digest_all(job, &job->inputs, job->has_truth && !job->measure_truth_path ? &job->truth : NULL,
-				    &job->pool_images, &images, &err);
+		status = digest_all(job, &job->inputs, job->search_truth, &job->pool_images, &images, &err);
 	if (status == 0)
 		status = digest_all(job, &job->measure_inputs, job->has_truth ? &job->truth : NULL,
 				    &job->measure_images, &measured, &err);

@@ -76,6 +76,8 @@ static void add_layers(const struct frcnn_model *model, const struct frcnn_graph
 		    .multiply_adds = runs * outputs * window,
 		    .parameters = node->channels * window,
 		    .ninputs = 1,
+		    .found = -1,
+		    .shift = -1,
 		};
 		snprintf(layer->name, sizeof layer->name, "%s", graph->params[node->params].name);
 		if (rows_of(&model->checkpoint, layer->name) < node->channels)

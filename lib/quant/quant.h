@@ -107,6 +107,10 @@ struct frcnn_quant_layer {
 
 	/* By frcnn_quantizer_new. */
 	double weight_snr; /* dB, by the mean squares of the input */
+
+	/* By frcnn_sensitivity_tell (search.h): of this layer alone in int8. */
+	double output_snr;   /* dB */
+	double found, shift; /* of the detections; -1: not measured, or nothing was there to find */
 };
 
 struct frcnn_quant_plan {
