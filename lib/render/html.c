@@ -23,6 +23,7 @@ struct page {
 	const struct frcnn_report *report;
 	const struct frcnn_report_model *model;
 	size_t number; /* of the model, from 1; in ids where there are several */
+	int decimals;  /* of differences */
 	struct frcnn_buffer *out;
 };
 
@@ -61,17 +62,9 @@ static void put_bar(const struct page *p, double share, const char *style)
 	put(p, "</td>");
 }
 
-/* Thousands apart: 36 781, by a space that does not break. */
 static void put_count(const struct page *p, size_t count)
 {
-	char digits[32];
-	int length = snprintf(digits, sizeof(digits), "%zu", count);
-
-	for (int i = 0; i < length; i++) {
-		if (i > 0 && (length - i) % 3 == 0 && length > 4)
-			put(p, "\xE2\x80\xAF");
-		frcnn_buffer_putc(p->out, digits[i]);
-	}
+	frcnn_page_count(p->out, count);
 }
 
 static void put_count_cell(const struct page *p, size_t count)
@@ -84,7 +77,7 @@ static void put_count_cell(const struct page *p, size_t count)
 static void put_signed(const struct page *p, double value)
 {
 	/* a minus as wide as the plus */
-	PUT(p, "%s%.3f", value < 0 ? "\xE2\x88\x92" : "+", fabs(value));
+	PUT(p, "%s%.*f", value < 0 ? "\xE2\x88\x92" : "+", p->decimals, fabs(value));
 }
 
 static void put_plural(const struct page *p, size_t count, const char *one, const char *many)
@@ -589,7 +582,7 @@ static int by_difference(const void *a, const void *b)
 }
 
 static void put_differences(const struct page *p, const struct frcnn_report_difference **list, size_t count,
-			    const char *title)
+			    const char *title, const char *ours, const char *baseline)
 {
 	double span = 0;
 
@@ -601,43 +594,30 @@ static void put_differences(const struct page *p, const struct frcnn_report_diff
 			span = fmax(span, fmax(fabs(list[i]->d.low), fabs(list[i]->d.high)));
 	}
 	PUT(p,
-	    "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">This run</th>"
-	    "<th scope=\"col\">Baseline</th><th scope=\"col\">Difference</th><th scope=\"col\">95%% interval</th>"
+	    "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">%s</th>"
+	    "<th scope=\"col\">%s</th><th scope=\"col\">Difference</th><th scope=\"col\">95%% interval</th>"
 	    "<th scope=\"col\" class=\"plot\">&#8592; worse, better &#8594;</th></tr></thead><tbody>\n",
-	    title);
+	    title, ours, baseline);
 	for (size_t i = 0; i < count; i++)
 		put_difference(p, list[i], span > 0 ? span : 1);
 	put(p, "</tbody></table></div>\n");
 }
 
-static void put_baseline(const struct page *p)
+static void put_changes(const struct page *p, const char *ours, const char *baseline)
 {
 	const struct frcnn_report_model *model = p->model;
-	const struct frcnn_report_difference **list;
+	const struct frcnn_report_difference **list = frcnn_calloc(model->ndifferences, sizeof(*list));
 	size_t count = 0, classes = 0;
 
-	if (!model->has_baseline || p->report->baseline == NULL)
-		return;
-	list = frcnn_calloc(model->ndifferences, sizeof(*list));
 	if (list == NULL) {
 		p->out->failed = true;
 		return;
 	}
-	open_section(p, "baseline", "Against the baseline", NULL);
-	put(p, "<p class=\"note\">Baseline: ");
-	put_text(p, frcnn_render_model(p->report->baseline));
-	if (p->report->resamples > 0)
-		PUT(p,
-		    ". The intervals come from %d paired resamples of the images: a difference whose interval includes "
-		    "0 may be noise, and is grey",
-		    p->report->resamples);
-	PUT(p, ". %.1f%% of this run\xE2\x80\x99s scores are tied with another of their class.</p>\n",
-	    model->tied_scores * 100);
 	for (size_t i = 0; i < model->ndifferences; i++) {
 		if (is_shown(&model->differences[i], false))
 			list[count++] = &model->differences[i];
 	}
-	put_differences(p, list, count, "Metric");
+	put_differences(p, list, count, "Metric", ours, baseline);
 	for (size_t i = 0; i < model->ndifferences; i++) {
 		if (is_shown(&model->differences[i], true))
 			list[classes++] = &model->differences[i];
@@ -650,10 +630,27 @@ static void put_baseline(const struct page *p)
 			PUT(p, "<h3>AP of classes: the %zu greatest differences of %zu</h3>\n", shown, classes);
 		else
 			put(p, "<h3>AP of classes</h3>\n");
-		put_differences(p, list, shown, "Class");
+		put_differences(p, list, shown, "Class", ours, baseline);
 	}
-	close_section(p);
 	free(list);
+}
+
+static void put_baseline(const struct page *p)
+{
+	if (!p->model->has_baseline || p->report->baseline == NULL)
+		return;
+	open_section(p, "baseline", "Against the baseline", NULL);
+	put(p, "<p class=\"note\">Baseline: ");
+	put_text(p, frcnn_render_model(p->report->baseline));
+	if (p->report->resamples > 0)
+		PUT(p,
+		    ". The intervals come from %d paired resamples of the images: a difference whose interval includes "
+		    "0 may be noise, and is grey",
+		    p->report->resamples);
+	PUT(p, ". %.1f%% of this run\xE2\x80\x99s scores are tied with another of their class.</p>\n",
+	    p->model->tied_scores * 100);
+	put_changes(p, "This run", "Baseline");
+	close_section(p);
 }
 
 /* ---- classes
@@ -1517,7 +1514,7 @@ static void put_model(const struct page *p)
 
 int frcnn_report_html(const struct frcnn_report *report, struct frcnn_buffer *out, struct frcnn_error *err)
 {
-	struct page p = {.report = report, .out = out};
+	struct page p = {.report = report, .decimals = 3, .out = out};
 	struct frcnn_buffer title = {0};
 
 	if (report->nmodels == 1) {
@@ -1541,4 +1538,18 @@ int frcnn_report_html(const struct frcnn_report *report, struct frcnn_buffer *ou
 	put_inputs(&p);
 	frcnn_page_end(out);
 	return out->failed ? frcnn_fail_nomem(err) : 0;
+}
+
+/* ---- for other programs' pages
+ * ----------------------------------------------------------------------------------------------- */
+
+void frcnn_page_gates(struct frcnn_buffer *out, const struct frcnn_report *report)
+{
+	put_gates(&(struct page){.report = report, .decimals = 3, .out = out});
+}
+
+void frcnn_page_changes(struct frcnn_buffer *out, const struct frcnn_report *report,
+			const struct frcnn_report_model *model, const char *ours, const char *baseline)
+{
+	put_changes(&(struct page){.report = report, .model = model, .decimals = 4, .out = out}, ours, baseline);
 }

@@ -167,6 +167,18 @@ void frcnn_page_text(struct frcnn_buffer *out, const char *text, size_t limit)
 	}
 }
 
+void frcnn_page_count(struct frcnn_buffer *out, size_t count)
+{
+	char digits[32];
+	int length = snprintf(digits, sizeof(digits), "%zu", count);
+
+	for (int i = 0; i < length; i++) {
+		if (i > 0 && (length - i) % 3 == 0 && length > 4)
+			frcnn_buffer_puts(out, "\xE2\x80\xAF");
+		frcnn_buffer_putc(out, digits[i]);
+	}
+}
+
 void frcnn_page_bar(struct frcnn_buffer *out, double share, const char *style)
 {
 	double width = !(share > 0) ? 0 : share > 1 ? 100 : round(share * 1000) / 10;

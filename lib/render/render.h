@@ -27,6 +27,8 @@ void frcnn_page_end(struct frcnn_buffer *out);
 /* Text, escaped for elements and for attributes in double quotes. Control characters and bytes that are not UTF-8 are
  * shown as \xNN. limit > 0: at most that many characters, the last of them an ellipsis when some are left out. */
 void frcnn_page_text(struct frcnn_buffer *out, const char *text, size_t limit);
+/* Thousands apart: 36 781, by a space that does not break. */
+void frcnn_page_count(struct frcnn_buffer *out, size_t count);
 /* A bar of 0 .. 1 of the width that its place gives it, decorative (the number stands beside it). style: "f1" .. "f6",
  * the colours of the series. */
 void frcnn_page_bar(struct frcnn_buffer *out, double share, const char *style);
@@ -83,6 +85,12 @@ void frcnn_markdown_text(struct frcnn_buffer *out, const char *text);
 
 /* ---- gates of other programs' reports --------------------------------------------------------------------------- */
 
+/* Section "gates" of a page; nothing where there are none (html.c). */
+void frcnn_page_gates(struct frcnn_buffer *out, const struct frcnn_report *report);
+/* Tables of the model's differences, metrics, then AP of classes, with their intervals drawn (html.c). ours, baseline:
+ * heads of columns, HTML. */
+void frcnn_page_changes(struct frcnn_buffer *out, const struct frcnn_report *report,
+			const struct frcnn_report_model *model, const char *ours, const char *baseline);
 /* False: there are none. */
 bool frcnn_section_gates(const struct frcnn_report *report, struct frcnn_table *table);
 const char *frcnn_render_verdict(enum frcnn_gate_verdict verdict);
