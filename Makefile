@@ -45,7 +45,7 @@ LIBS = $(PKG_LIBS) -lpthread -lm
 # A kernel file is named after the instruction set that it alone is compiled for.
 ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86)) $(HOT_FLAGS)
 # Loops over channels and boxes are written for a vectorising compiler; gcc at -O2 hardly vectorises.
-HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/%,$<),-O3))
+HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/% lib/quant/%,$<),-O3))
 ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c -mprfchw) \
 	$(if $(filter %_avx512bf16.c,$<),-mavx512bf16) $(if $(filter %_avx512vnni.c,$<),-mavx512vnni) \
 	$(if $(filter %_avx512.c %_avx512bf16.c %_avx512vnni.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprfchw)
@@ -72,9 +72,9 @@ EVAL_SRC = $(addprefix lib/eval/,dataset.c coco.c rows.c matches.c voc.c tide.c 
 	$(addprefix lib/eval/,select.c compare.c measure.c gates.c read.c validate.c traps.c)
 RENDER_SRC = $(addprefix lib/render/,render.c table.c sections.c text.c markdown.c json.c csv.c junit.c cells.c svg.c page.c html.c)
 ANCHORS_SRC = $(addprefix lib/anchors/,config.c boxes.c assign.c proposals.c kmeans.c fit.c report.c text.c json.c page.c)
-QUANT_SRC = $(addprefix lib/quant/,scale.c observe.c plan.c calibrate.c quantize.c measure.c sensitivity.c search.c)
+QUANT_SRC = $(addprefix lib/quant/,scale.c observe.c plan.c calibrate.c quantize.c measure.c sensitivity.c search.c equalize.c adaround.c)
 DRAW_SRC = lib/draw/boxes.c lib/draw/colour.c lib/draw/font.c
-CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/stats.c
+CLI_SRC = bin/cli/opt.c bin/cli/diag.c bin/cli/progress.c bin/cli/input.c bin/cli/decode.c bin/cli/output.c bin/cli/share.c bin/cli/limits.c bin/cli/stats.c
 LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAPH_SRC) $(KERNELS_SRC) $(CPU_SRC) $(NMS_SRC) $(FILTER_SRC) $(DETECT_SRC) $(EVAL_SRC) $(RENDER_SRC) $(ANCHORS_SRC) $(QUANT_SRC) $(DRAW_SRC)
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-nms frcnn-anchors frcnn-quantize
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
@@ -85,6 +85,8 @@ FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results ancho
 BENCHES = kernels nms
 # Programs that benchmarks use.
 BENCH_TOOLS = make_coco timed
+# Programs that tests/cli uses.
+TEST_TOOLS = quantize_cases
 
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ = $(CLI_SRC:%.c=$(BUILD)/%.o)
@@ -93,6 +95,7 @@ PROGRAM_FILES = $(PROGRAMS:%=$(BUILD)/bin/%)
 REPLAY_FILES = $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/replay_%)
 BENCH_FILES = $(BENCHES:%=$(BUILD)/tests/bench/%)
 BENCH_TOOL_FILES = $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%)
+TEST_TOOL_FILES = $(TEST_TOOLS:%=$(BUILD)/tests/cli/%)
 UNIT_FILE = $(if $(filter yes,$(HAVE_CRITERION)),$(BUILD)/tests/unit_tests)
 
 VERSION := $(shell sed -n 's/^\#define FRCNN_VERSION "\(.*\)"/\1/p' lib/frcnn.h)
@@ -141,8 +144,8 @@ DETECT_PROGRAM_SRC = bin/detect/crew.c
 $(BUILD)/bin/frcnn-detect: $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o)
 NMS_PROGRAM_SRC = bin/nms/options.c bin/nms/sweep.c
 $(BUILD)/bin/frcnn-nms: $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o)
-QUANTIZE_PROGRAM_SRC = bin/quantize/sets.c bin/quantize/plan.c bin/quantize/search.c \
-	bin/quantize/run.c bin/quantize/show.c
+QUANTIZE_PROGRAM_SRC = bin/quantize/sets.c bin/quantize/plan.c bin/quantize/refine.c bin/quantize/search.c \
+	bin/quantize/run.c bin/quantize/show.c bin/quantize/page.c
 $(BUILD)/bin/frcnn-quantize: $(QUANTIZE_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bin/eval/options.o
 
 # ---- tests ---------------------------------------------------------------
@@ -160,7 +163,11 @@ $(REPLAY_FILES): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BU
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # tests/run.sh runs each kind of test and adds them up.
-tests: all $(UNIT_FILE) $(REPLAY_FILES)
+$(TEST_TOOL_FILES): $(BUILD)/tests/cli/%: $(BUILD)/tests/cli/%.o $(BUILD)/libfrcnn.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+tests: all $(UNIT_FILE) $(REPLAY_FILES) $(TEST_TOOL_FILES)
 
 check: tests
 	@CC='$(CC)' MAKE='$(MAKE)' BUILD='$(BUILD)' SANITIZE='$(SANITIZE)' UNIT='$(UNIT_FILE)' \
@@ -214,7 +221,7 @@ clean:
 # For the test that no source is forgotten in the lists above; the other machines' kernels too.
 list-sources:
 	@printf '%s\n' $(LIB_SRC) $(CLI_SRC) $(EVAL_PROGRAM_SRC) $(DETECT_PROGRAM_SRC) $(NMS_PROGRAM_SRC) $(QUANTIZE_PROGRAM_SRC) $(PROGRAMS:%=bin/%.c) $(UNIT_SRC) $(FUZZ_TARGETS:%=tests/fuzz/fuzz_%.c) \
-		$(BENCHES:%=tests/bench/bench_%.c) $(BENCH_TOOLS:%=tests/bench/%.c)
+		$(BENCHES:%=tests/bench/bench_%.c) $(BENCH_TOOLS:%=tests/bench/%.c) $(TEST_TOOLS:%=tests/cli/%.c)
 
 # ---- installation --------------------------------------------------------
 
@@ -272,7 +279,7 @@ uninstall:
 	if [ -d $(DESTDIR)$(DATADIR) ]; then find $(DESTDIR)$(DATADIR) -depth -type d -exec rmdir --ignore-fail-on-non-empty {} + ; fi
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(EVAL_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(DETECT_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(NMS_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(QUANTIZE_PROGRAM_SRC:%.c=$(BUILD)/%.o) $(UNIT_OBJ) $(PROGRAMS:%=$(BUILD)/bin/%.o) \
-	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o) $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%.o))
+	$(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BENCHES:%=$(BUILD)/tests/bench/bench_%.o) $(BENCH_TOOLS:%=$(BUILD)/tests/bench/%.o) $(TEST_TOOLS:%=$(BUILD)/tests/cli/%.o))
 
 .PHONY: all tests check bench mutants fuzz lint format format-check clean list-sources install uninstall FORCE
 .SECONDARY:

@@ -1,7 +1,8 @@
 /* frcnn-quantize - a float model and pictures in, an int8 model out, and what it cost; and gates on that. */
 #include "quantize/job.h"
 
-static struct quantize_job job = {.bn_eps = -1, .holdout = 0.3, .max_float = 0.5, .calibration_images = 64};
+static struct quantize_job job = {
+    .bn_eps = -1, .holdout = 0.3, .max_float = 0.5, .calibration_images = 64, .weight_bits = 8};
 
 static struct frcnn_opt options[] = {
     {.type = FRCNN_OPT_GROUP, .help = "Model"},
@@ -149,6 +150,24 @@ static struct frcnn_opt options[] = {
      .value = &job.observer,
      .result = true,
      .help = "how the ranges of activations are chosen; best: for each tensor the one with the least error [best]"},
+    {.type = FRCNN_OPT_INT,
+     .name = "weight-bits",
+     .argument = "7|8",
+     .value = &job.weight_bits,
+     .min = 7,
+     .max = 8,
+     .result = true,
+     .help = "7: weights within -63 .. 63, which AVX2 multiplies faster, at some cost in accuracy [8]"},
+    {.type = FRCNN_OPT_FLAG,
+     .name = "no-equalize",
+     .value = &job.no_equalize,
+     .result = true,
+     .help = "leave the ranges of channels between layers as they are"},
+    {.type = FRCNN_OPT_FLAG,
+     .name = "adaround",
+     .value = &job.adaround,
+     .result = true,
+     .help = "round weights up or down by what that does to outputs; takes minutes"},
     {.type = FRCNN_OPT_FLAG,
      .name = "quantize-all",
      .value = &job.quantize_all,
@@ -214,6 +233,11 @@ static struct frcnn_opt options[] = {
      .argument = "text|json|markdown",
      .value = &job.format,
      .help = "form of what is told on standard output [text]"},
+    {.type = FRCNN_OPT_TEXT,
+     .name = "report",
+     .argument = "FILE",
+     .value = &job.report_path,
+     .help = "write all that was found out as one HTML page, also when a gate fails"},
     {.type = FRCNN_OPT_FLAG,
      .name = "progress",
      .value = &job.progress,
@@ -272,6 +296,10 @@ static int check_options(void)
 				   "--measure-gt)");
 	if (job.write_plan_path && strcmp(job.write_plan_path, job.output_path) == 0)
 		return frcnn_usage("--write-plan and -o name one file");
+	if (job.report_path && strcmp(job.report_path, job.output_path) == 0)
+		return frcnn_usage("--report and -o name one file");
+	if (job.report_path && job.write_plan_path && strcmp(job.report_path, job.write_plan_path) == 0)
+		return frcnn_usage("--report and --write-plan name one file");
 	job.program = &program;
 	return -1;
 }

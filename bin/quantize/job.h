@@ -1,6 +1,7 @@
 /*
  * quantize - parts of frcnn-quantize: what one run was asked for and what it has so far. Pictures become sets in
- * sets.c, options a plan in plan.c, layers are left float for the gates by search.c, the run itself is run.c, what it
+ * sets.c, options a plan in plan.c, layers are left float for the gates by search.c, accuracy is
+ * helped by refine.c, the run itself is run.c, what it
  * found out is shown by show.c. Never installed, and no other program links it.
  */
 #ifndef FRCNN_QUANTIZE_JOB_H
@@ -45,12 +46,12 @@ struct quantize_job {
 	double bn_eps, holdout, max_float;
 	int min_size, max_size;
 	const char *truth_path, *image_root, *measure_truth_path, *measure_root;
-	const char *plan_path, *write_plan_path, *output_path, *cpu;
+	const char *plan_path, *write_plan_path, *report_path, *output_path, *cpu;
 	struct frcnn_list keep_float;
 	struct eval_gates gates;
-	int calibration_images, format, threads;
+	int calibration_images, weight_bits, format, threads;
 	int64_t max_pixels;
-	bool null_list, exif, quantize_all, sensitivity, progress;
+	bool null_list, exif, quantize_all, sensitivity, no_equalize, adaround, progress;
 	int observer; /* an enum frcnn_quant_observer, as the option lists them */
 	const struct frcnn_program *program;
 
@@ -64,6 +65,7 @@ struct quantize_job {
 	struct quantize_set sets[QUANTIZE_SETS];
 	size_t duplicates, overlap, unused; /* copies left out; operands that are measured; not needed */
 	size_t failed;                      /* pictures and lines that were reported and left out */
+	char search_truth_sha256[65];       /* of the file that search_truth is from; "": none */
 
 	/* run.c */
 	struct frcnn_pool *pool;
@@ -71,6 +73,10 @@ struct quantize_job {
 	char *sizes; /* the first half of --anchors */
 	struct frcnn_model *model;
 	struct frcnn_detector *detector;
+	/* What the int8 model is made from, where equalization changed anything: while it is made. */
+	struct frcnn_quant_model equalized;
+	struct frcnn_detector *equalized_detector;
+	struct frcnn_equalization equalization;
 	struct frcnn_quant_plan plan;
 	bool *locked;         /* one a layer: --plan or --keep-float settled it */
 	char plan_sha256[65]; /* of --plan; "": none */
@@ -80,7 +86,7 @@ struct quantize_job {
 	struct frcnn_quant_warning *quant_warnings;
 	size_t nquant_warnings;
 	struct frcnn_list warnings; /* lines of our own, as they were printed */
-	struct frcnn_output output;
+	struct frcnn_output output, page; /* page: of --report */
 	struct frcnn_cost *cost;
 	struct frcnn_report *report; /* of cost; NULL: nothing was measured */
 	int64_t bytes[2];            /* of the files: float, int8; 0: not known */
@@ -115,6 +121,16 @@ extern const char quantize_int8[], quantize_float[]; /* dtypes as plans name the
 /* Changes the plan, whose inputs are chosen, until the gates hold on the search set; and layers' sensitivity. */
 int quantize_search(struct quantize_job *job, const struct frcnn_quantizer *quantizer, struct frcnn_error *err);
 
+/* ---- refine.c ------------------------------------------------------------------------------------------------ */
+
+/* Sets equalization, and where that changed anything equalized and equalized_detector. */
+int quantize_equalize(struct quantize_job *job, struct frcnn_error *err);
+/* Rounds the weights of the plan's int8 layers anew, by what the float detector over model sees of the calibration set.
+ */
+int quantize_round(struct quantize_job *job, const struct frcnn_model *model, struct frcnn_detector *detector,
+		   const struct frcnn_calibration *calibration, struct frcnn_quantizer *quantizer,
+		   struct frcnn_error *err);
+
 /* ---- run.c --------------------------------------------------------------------------------------------------- */
 
 void quantize_detector_options(const struct quantize_job *job, struct frcnn_detector_options *out);
@@ -125,6 +141,13 @@ int quantize_take_picture(struct quantize_job *job, struct quantize_image *image
 			  struct frcnn_error *err);
 /* A picture that the detector refuses (a side that becomes 0) is that picture's trouble, as in frcnn-detect. */
 void quantize_leave_out(struct quantize_job *job, struct quantize_image *image, const struct frcnn_error *why);
+typedef int quantize_visitor(void *context, const struct frcnn_image *image, struct frcnn_error *err);
+/* Shows the pictures of the calibration set, at most so many, in their order; *done grows with the progress. */
+int quantize_visit(struct quantize_job *job, size_t most, quantize_visitor *visit, void *context, size_t *done,
+		   struct frcnn_error *err);
+/* Both passes over them. */
+int quantize_calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t most,
+		       struct frcnn_error *err);
 /* Everything between the sets and the last line; the exit status. */
 int quantize_run(struct quantize_job *job);
 void quantize_job_free(struct quantize_job *job);
@@ -133,5 +156,14 @@ void quantize_job_free(struct quantize_job *job);
 
 /* Appends what was found out in job->format. status: the exit status that follows. */
 int quantize_show(struct quantize_job *job, int status, struct frcnn_buffer *out, struct frcnn_error *err);
+/* "17 of 20 int8, 3.1% of the multiply-adds float" */
+void quantize_sum_up(const struct frcnn_quant_plan *plan, struct frcnn_buffer *out);
+/* AP, AP50, AP75: what stands before all other metrics. */
+bool quantize_is_headline(const char *metric);
+
+/* ---- page.c -------------------------------------------------------------------------------------------------- */
+
+/* The same as one HTML page. */
+int quantize_page(struct quantize_job *job, int status, struct frcnn_buffer *out, struct frcnn_error *err);
 
 #endif

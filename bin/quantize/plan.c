@@ -121,6 +121,7 @@ int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err)
 	int status = frcnn_quant_plan_new(job->model, job->quantize_all, &job->plan, err);
 
 	if (status == 0) {
+		job->plan.weight_bits = job->weight_bits;
 		job->locked = frcnn_calloc(job->plan.nlayers, sizeof *job->locked);
 		status = job->locked ? 0 : frcnn_fail_nomem(err);
 	}

@@ -25,27 +25,51 @@ void quantize_warn(struct quantize_job *job, const char *format, ...)
 
 /* ---- a run that is killed leaves no half model ------------------------------------------------------------------ */
 
-static const char *volatile unfinished; /* the file that is OUT one day */
+/* The files that are OUT and the report one day, and what OUT's part is written to. */
+enum { PART, PART_OF_PART, PAGE, UNFINISHED };
+static char *volatile unfinished[UNFINISHED];
 
 static void give_up(int number)
 {
-	if (unfinished)
-		unlink(unfinished);
+	for (int i = 0; i < UNFINISHED; i++) {
+		if (unfinished[i])
+			unlink(unfinished[i]);
+	}
 	signal(number, SIG_DFL);
 	raise(number);
 }
 
-static void watch_signals(const char *path)
+static void forget(int which)
+{
+	char *path = unfinished[which];
+
+	unfinished[which] = NULL;
+	free(path);
+}
+
+static int watch(int which, const char *path, const char *suffix, struct frcnn_error *err)
+{
+	struct frcnn_buffer name = {0};
+
+	frcnn_buffer_printf(&name, "%s%s", path, suffix);
+	if (name.failed)
+		return frcnn_fail_nomem(err);
+	unfinished[which] = name.data;
+	return 0;
+}
+
+static void watch_signals(bool on)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = path ? give_up : SIG_DFL}, before;
+	struct sigaction action = {.sa_handler = on ? give_up : SIG_DFL}, before;
 
-	unfinished = path;
 	for (size_t i = 0; i < FRCNN_COUNT(numbers); i++) {
 		/* What the caller ignores stays ignored. */
 		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
 			sigaction(numbers[i], &action, NULL);
 	}
+	for (int i = 0; i < UNFINISHED && !on; i++)
+		forget(i);
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
@@ -55,6 +79,28 @@ static bool is_file(const char *path, const struct stat *file)
 	struct stat info;
 
 	return path && stat(path, &info) == 0 && info.st_dev == file->st_dev && info.st_ino == file->st_ino;
+}
+
+/* One regular file, or one name where there is none yet. */
+static bool is_same(const char *a, const char *b)
+{
+	const char *paths[2] = {a, b}, *names[2];
+	struct stat folders[2], file;
+
+	if (stat(a, &file) == 0)
+		return S_ISREG(file.st_mode) && is_file(b, &file);
+	for (int i = 0; i < 2; i++) {
+		const char *slash = strrchr(paths[i], '/');
+		char *folder = slash ? frcnn_strndup(paths[i], (size_t)(slash + 1 - paths[i])) : NULL;
+		bool there = stat(folder ? folder : ".", &folders[i]) == 0;
+
+		free(folder);
+		if (!there)
+			return false; /* it will be refused when it is opened */
+		names[i] = slash ? slash + 1 : paths[i];
+	}
+	return strcmp(names[0], names[1]) == 0 && folders[0].st_dev == folders[1].st_dev &&
+	       folders[0].st_ino == folders[1].st_ino;
 }
 
 /* What is written may replace any file but one that this run reads. */
@@ -81,20 +127,45 @@ static int check_output(const struct quantize_job *job, const char *option, cons
 	return 0;
 }
 
+/* Each output has a place of its own. */
+static int check_outputs(const struct quantize_job *job, struct frcnn_error *err)
+{
+	const struct {
+		const char *option, *path;
+	} outputs[] = {{"-o", job->output_path}, {"--write-plan", job->write_plan_path}, {"--report", job->report_path}};
+	int status = 0;
+
+	for (size_t i = 0; i < FRCNN_COUNT(outputs) && status == 0; i++) {
+		status = check_output(job, outputs[i].option, outputs[i].path, err);
+		for (size_t j = 0; j < i && status == 0; j++) {
+			if (outputs[i].path && outputs[j].path && is_same(outputs[i].path, outputs[j].path))
+				status = frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is what %s writes",
+						    outputs[i].option, outputs[i].path, outputs[j].option);
+		}
+	}
+	return status;
+}
+
 /* What cannot be written is found out before hours of work. */
 static int open_output(struct quantize_job *job, struct frcnn_error *err)
 {
-	int status = check_output(job, "-o", job->output_path, err);
+	int status = check_outputs(job, err);
 
-	if (status == 0)
-		status = check_output(job, "--write-plan", job->write_plan_path, err);
 	if (status == 0)
 		status = frcnn_output_open(job->output_path, &job->output, err);
 	if (status == 0 && !job->output.part)
 		status = frcnn_fail(err, FRCNN_EINVAL, "-o %s: not a regular file, and what is written is opened again",
 				    job->output_path);
 	if (status == 0)
-		watch_signals(job->output.part);
+		status = watch(PART, job->output.part, "", err);
+	if (status == 0)
+		status = watch(PART_OF_PART, job->output.part, ".part", err);
+	if (status == 0)
+		watch_signals(true);
+	if (status == 0 && job->report_path)
+		status = frcnn_output_open(job->report_path, &job->page, err);
+	if (status == 0 && job->page.part)
+		status = watch(PAGE, job->page.part, "", err);
 	return status;
 }
 
@@ -209,42 +280,57 @@ void quantize_leave_out(struct quantize_job *job, struct quantize_image *image, 
 	job->failed++;
 }
 
-static int calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, struct frcnn_error *err)
+int quantize_visit(struct quantize_job *job, size_t most, quantize_visitor *visit, void *context, size_t *done,
+		   struct frcnn_error *err)
 {
+	const struct frcnn_description *description = &job->model->description;
 	struct quantize_set *set = &job->sets[QUANTIZE_CALIBRATION];
-	size_t used = 0, done = 0;
+	size_t used = 0;
 	int status = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
-		used = 0;
-		if (pass == 1)
-			status = frcnn_calibration_next(calibration, err);
-		for (size_t i = 0; i < set->count && status == 0; i++) {
-			struct quantize_image *image = &set->images[i];
-			struct frcnn_transform_size size;
-			struct frcnn_decoded decoded;
-			int there = quantize_take_picture(job, image, &decoded, err);
+	for (size_t i = 0; i < set->count && used < most && status == 0; i++) {
+		struct quantize_image *image = &set->images[i];
+		struct frcnn_transform_size size;
+		struct frcnn_decoded decoded;
+		int there = quantize_take_picture(job, image, &decoded, err);
 
-			if (there > 0 && frcnn_transform_size(decoded.image.width, decoded.image.height,
-							      job->model->description.min_size,
-							      job->model->description.max_size, &size, err) < 0) {
-				quantize_leave_out(job, image, err);
-				there = 0;
-			}
-			status = there < 0 ? there : 0;
-			if (there > 0) {
-				status = frcnn_calibration_add(calibration, &decoded.image, NULL, err);
-				used++;
-			}
-			frcnn_image_free(&decoded.image);
-			frcnn_progress_update(++done);
+		if (there > 0 && frcnn_transform_size(decoded.image.width, decoded.image.height, description->min_size,
+						      description->max_size, &size, err) < 0) {
+			quantize_leave_out(job, image, err);
+			there = 0;
 		}
-		if (status < 0)
-			return status;
-		if (used == 0)
-			return frcnn_fail(err, FRCNN_EINVAL, "no image could be calibrated with");
+		status = there < 0 ? there : 0;
+		if (there > 0) {
+			status = visit(context, &decoded.image, err);
+			used++;
+		}
+		frcnn_image_free(&decoded.image);
+		frcnn_progress_update(++*done);
 	}
-	return 0;
+	if (status == 0 && used == 0)
+		status = frcnn_fail(err, FRCNN_EINVAL, "no image could be calibrated with");
+	return status;
+}
+
+static int add_to_calibration(void *context, const struct frcnn_image *image, struct frcnn_error *err)
+{
+	return frcnn_calibration_add(context, image, NULL, err);
+}
+
+int quantize_calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t most,
+		       struct frcnn_error *err)
+{
+	size_t count = job->sets[QUANTIZE_CALIBRATION].count, done = 0;
+	int status;
+
+	frcnn_progress_start(2 * (count < most ? count : most), 0, job->progress);
+	status = quantize_visit(job, most, add_to_calibration, calibration, &done, err);
+	if (status == 0)
+		status = frcnn_calibration_next(calibration, err);
+	if (status == 0)
+		status = quantize_visit(job, most, add_to_calibration, calibration, &done, err);
+	frcnn_progress_end();
+	return status;
 }
 
 /* ---- what is written ------------------------------------------------------------------------------------------- */
@@ -259,6 +345,30 @@ static void put_text(struct frcnn_json_writer *json, const char *key, const char
 	frcnn_json_put_string(json, escaped.data ? escaped.data : "", escaped.size);
 	json->out->failed |= escaped.failed;
 	frcnn_buffer_free(&escaped);
+}
+
+/* As they would be given: "min found=0.95". */
+static void describe_gates(const struct quantize_job *job, struct frcnn_json_writer *json)
+{
+	static const char *const kinds[] = {
+	    [FRCNN_GATE_MIN] = "min", [FRCNN_GATE_MAX] = "max", [FRCNN_GATE_MAX_DROP] = "max-drop"};
+	struct frcnn_buffer text = {0};
+	char bound[32];
+
+	frcnn_json_key(json, "gates");
+	frcnn_json_begin_array(json);
+	for (size_t i = 0; i < job->gates.count; i++) {
+		const struct frcnn_gate *gate = &job->gates.items[i];
+
+		frcnn_buffer_clear(&text);
+		frcnn_buffer_printf(&text, "%s ", kinds[gate->kind]);
+		frcnn_escape_bytes(&text, gate->metric, strlen(gate->metric));
+		frcnn_buffer_printf(&text, "=%.*s", (int)frcnn_format_double(gate->bound, bound), bound);
+		frcnn_json_put_string(json, text.data ? text.data : "", text.size);
+	}
+	frcnn_json_end_array(json);
+	json->out->failed |= text.failed;
+	frcnn_buffer_free(&text);
 }
 
 /* Everything that the bytes depend on: none of the order of operands, threads, paths or time. */
@@ -276,6 +386,10 @@ static int describe(const struct quantize_job *job, struct frcnn_buffer *out, st
 	put_text(&json, "source_sha256", job->model->checkpoint.sha256);
 	put_text(&json, "cpu", frcnn_detector_cpu(job->detector));
 	put_text(&json, "observer", frcnn_quant_observer_name((enum frcnn_quant_observer)job->observer));
+	frcnn_json_key(&json, "weight_bits");
+	frcnn_json_put_int64(&json, job->plan.weight_bits);
+	frcnn_json_key(&json, "equalized_channels");
+	frcnn_json_put_int64(&json, (int64_t)job->equalization.changed_channels);
 	if (job->plan_path)
 		put_text(&json, "plan_sha256", job->plan_sha256);
 	frcnn_json_key(&json, "options");
@@ -292,6 +406,10 @@ static int describe(const struct quantize_job *job, struct frcnn_buffer *out, st
 		put_text(&json, line, equals + 1);
 	}
 	frcnn_json_end_object(&json);
+	if (job->gates.count > 0)
+		describe_gates(job, &json);
+	if (job->search_truth_sha256[0])
+		put_text(&json, "search_truth_sha256", job->search_truth_sha256);
 	frcnn_json_key(&json, "sets");
 	frcnn_json_begin_object(&json);
 	for (int i = 0; i < QUANTIZE_SETS; i++) {
@@ -315,12 +433,19 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	struct frcnn_calibration *calibration = NULL;
 	struct frcnn_quantizer *quantizer = NULL;
 	struct frcnn_buffer provenance = {0};
-	int status = frcnn_calibration_new(job->model, job->detector, &calibration, err);
+	const struct frcnn_model *model = job->model;
+	struct frcnn_detector *detector = job->detector;
+	int status = job->no_equalize ? 0 : quantize_equalize(job, err);
 
-	frcnn_progress_start(2 * job->sets[QUANTIZE_CALIBRATION].count, 0, job->progress);
+	/* From here on the float model is the equalized one, which computes the same. */
+	if (job->equalized_detector) {
+		model = &job->equalized.model;
+		detector = job->equalized_detector;
+	}
 	if (status == 0)
-		status = calibrate(job, calibration, err);
-	frcnn_progress_end();
+		status = frcnn_calibration_new(model, detector, &calibration, err);
+	if (status == 0)
+		status = quantize_calibrate(job, calibration, SIZE_MAX, err);
 	if (status == 0)
 		status =
 		    frcnn_calibration_choose(calibration, (enum frcnn_quant_observer)job->observer, &job->plan, err);
@@ -330,7 +455,9 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	for (size_t i = 0; i < job->nquant_warnings && status == 0; i++)
 		frcnn_warn(NULL, "%s", job->quant_warnings[i].text);
 	if (status == 0)
-		status = frcnn_quantizer_new(job->model, calibration, &job->plan, job->pool, &quantizer, err);
+		status = frcnn_quantizer_new(model, calibration, &job->plan, job->pool, &quantizer, err);
+	if (status == 0 && job->adaround)
+		status = quantize_round(job, model, detector, calibration, quantizer, err);
 	if (status == 0)
 		status = quantize_search(job, quantizer, err);
 	if (status == 0 && job->write_plan_path)
@@ -342,6 +469,9 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	frcnn_buffer_free(&provenance);
 	frcnn_quantizer_free(quantizer);
 	frcnn_calibration_free(calibration);
+	frcnn_detector_free(job->equalized_detector);
+	job->equalized_detector = NULL;
+	frcnn_quant_model_free(&job->equalized);
 	return status;
 }
 
@@ -464,8 +594,8 @@ static int finish(struct quantize_job *job, int *end, struct frcnn_error *err)
 		*end = job->report->status;
 	}
 	if (status == 0 && (*end == FRCNN_EXIT_OK || job->gates.count == 0)) {
-		watch_signals(NULL);
 		status = frcnn_output_commit(&job->output, err);
+		forget(PART);
 		job->written = status == 0;
 	}
 	if (status == 0)
@@ -473,6 +603,15 @@ static int finish(struct quantize_job *job, int *end, struct frcnn_error *err)
 	if (status == 0) {
 		fwrite(text.data, 1, text.size, stdout);
 		fflush(stdout); /* before the lines on the gates; what is lost shows when it is closed */
+	}
+	frcnn_buffer_clear(&text);
+	if (status == 0 && job->report_path) {
+		status = quantize_page(job, *end, &text, err);
+		if (status == 0) {
+			fwrite(text.data, 1, text.size, job->page.stream); /* commit tells of what was lost */
+			status = frcnn_output_commit(&job->page, err);
+			forget(PAGE);
+		}
 	}
 	frcnn_buffer_free(&text);
 	if (job->report)
@@ -508,7 +647,8 @@ out:
 		end = FRCNN_EXIT_TROUBLE;
 	}
 	frcnn_output_abort(&job->output);
-	watch_signals(NULL);
+	frcnn_output_abort(&job->page);
+	watch_signals(false);
 	return end;
 }
 
@@ -516,8 +656,11 @@ void quantize_job_free(struct quantize_job *job)
 {
 	frcnn_cost_free(job->cost);
 	frcnn_output_abort(&job->output);
+	frcnn_output_abort(&job->page);
 	frcnn_quant_plan_free(&job->plan);
 	frcnn_detector_free(job->detector);
+	frcnn_detector_free(job->equalized_detector);
+	frcnn_quant_model_free(&job->equalized);
 	frcnn_model_close(job->model);
 	frcnn_labels_free(&job->labels);
 	frcnn_pool_free(job->pool);

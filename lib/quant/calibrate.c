@@ -633,6 +633,27 @@ void frcnn_calibration_moments(const struct frcnn_calibration *c, const struct f
 	}
 }
 
+void frcnn_calibration_ranges(const struct frcnn_calibration *c, const struct frcnn_quant_layer *layer, float *least,
+			      float *most)
+{
+	const struct frcnn_quant_layer *own = frcnn_quant_plan_find(&c->plan, layer->name);
+
+	for (int channel = 0; channel < layer->channels; channel++) {
+		bool any = false;
+
+		least[channel] = most[channel] = 0;
+		for (int k = 0; own && k < own->ninputs; k++) {
+			const struct tensor *t = &c->tensors[own->tensors[k]];
+
+			if (!t->rows)
+				continue;
+			least[channel] = any ? fminf(least[channel], t->least[channel]) : t->least[channel];
+			most[channel] = any ? fmaxf(most[channel], t->most[channel]) : t->most[channel];
+			any = true;
+		}
+	}
+}
+
 /* ---- warnings ----------------------------------------------------------------------- */
 
 struct warnings {

@@ -9,7 +9,9 @@
  *   frcnn_quant_plan_new          which layers are int8
  *   frcnn_calibration_new/add/... two passes over the pictures through a float32 detector
  *   frcnn_calibration_choose      scales of the layers' inputs, into the plan
+ *   frcnn_quant_equalize          before that, a float model that bears it better
  *   frcnn_quantizer_new           weights of every layer, folded and quantized, once
+ *   frcnn_quantizer_round         weights rounded by what that does to outputs
  *   frcnn_quant_write             the model of one plan, as a file
  *
  * Everything is a function of the set of pictures: what is summed over them is
@@ -107,6 +109,8 @@ struct frcnn_quant_layer {
 
 	/* By frcnn_quantizer_new. */
 	double weight_snr; /* dB, by the mean squares of the input */
+	/* By frcnn_quantizer_round. */
+	double rounding_gain; /* dB, of the output's error; 0: rounded to nearest */
 
 	/* By frcnn_sensitivity_tell (search.h): of this layer alone in int8. */
 	double output_snr;   /* dB */
@@ -160,6 +164,9 @@ const struct frcnn_quant_histogram *frcnn_calibration_histogram(const struct frc
  * whole input [C, R, S]; arrays of channels * kernel * kernel. What saw no data is 0 and 1. */
 void frcnn_calibration_moments(const struct frcnn_calibration *calibration, const struct frcnn_quant_layer *layer,
 			       float *mean, float *square);
+/* Least and most of each channel of the layer's input, over all levels; arrays of channels. What saw no data is 0. */
+void frcnn_calibration_ranges(const struct frcnn_calibration *calibration, const struct frcnn_quant_layer *layer,
+			      float *least, float *most);
 
 enum frcnn_quant_warning_kind {
 	FRCNN_QUANT_FEW_IMAGES, /* name is "" */
@@ -201,9 +208,75 @@ struct frcnn_quant_model {
 int frcnn_quantizer_model(const struct frcnn_quantizer *quantizer, const struct frcnn_quant_plan *plan,
 			  struct frcnn_quant_model *out, struct frcnn_error *err);
 void frcnn_quant_model_free(struct frcnn_quant_model *model);
+/* The float32 model with the weights of graphs, which frcnn_graphs_build made of model, fused, and which may have been
+ * changed since: they are taken over. Borrows the description and nothing else from model. */
+int frcnn_quant_folded(const struct frcnn_model *model, struct frcnn_graphs *graphs, struct frcnn_quant_model *out,
+		       struct frcnn_error *err);
 
 /* The same as a file, atomically. provenance: JSON text of an object, written under "quantization". */
 int frcnn_quant_write(const char *path, const struct frcnn_quantizer *quantizer, const struct frcnn_quant_plan *plan,
 		      const char *provenance, struct frcnn_error *err);
+
+/* ---- equalization (equalize.c) ---------------------------------------------------------------------------------- */
+
+/* What was done; channels and tensors that could have been changed, and those that were. */
+struct frcnn_equalization {
+	size_t tensors, changed_tensors, channels, changed_channels;
+};
+
+/*
+ * Cross-layer equalization (Nagel et al. 2019, Data-Free Quantization through Weight Equalization and Bias Correction,
+ * section 4.1): a layer's filter is divided by a factor and what reads its channel multiplied by it, across ReLU, max
+ * pooling and squeeze-excite, wherever nothing else reads the channel: no addition, no output of the graph, no hard
+ * swish. Weights have a scale a filter, so the first layer loses nothing by it; what counts is the range of the input
+ * between the two, which has but one scale, against the weights of the layers that read it. Factors are those of a
+ * few families with the least expected error by the ranges and mean squares that calibration (both passes, over model)
+ * has seen, where that is a tenth less than without. They are powers of two: the float model computes the same bits
+ * as before, but where numbers fall below 1e-38. out: the folded float model, in memory; see frcnn_quant_folded.
+ */
+int frcnn_quant_equalize(const struct frcnn_model *model, const struct frcnn_calibration *calibration,
+			 struct frcnn_quant_model *out, struct frcnn_equalization *sums, struct frcnn_error *err);
+
+/* ---- adaptive rounding (adaround.c) ----------------------------------------------------------------------------- */
+
+/*
+ * AdaRound's objective (Nagel et al. 2020, Up or Down? Adaptive Rounding for Post-Training Quantization, section 3):
+ * each weight is rounded up or down such that the layer's output, and not the weight, is kept best: the quadratic form
+ * e^T H e of a filter's errors e, H the second moments of the inputs that its weights meet. Solved not by that paper's
+ * relaxation but by coordinate descent over the bits themselves, from rounding to nearest, until no single change
+ * helps. Inputs are rows of a sample, in bytes as the int8 layer reads them, taken about their mean, as bias correction
+ * takes the mean of the error away. A layer of more than FRCNN_ROUND_BLOCK weights a filter is solved in blocks of
+ * whole channels.
+ */
+#define FRCNN_ROUND_ROWS  2048 /* sampled inputs of a layer, of all images together */
+#define FRCNN_ROUND_BLOCK 4608
+
+struct frcnn_rounding;
+
+/* Watches a float32 detector over model (both borrowed until free, which ends the watch) for the layers of plan that
+ * are int8; their inputs are chosen. images: how many there will be; of each, an equal share of positions, drawn by a
+ * fixed rule. */
+int frcnn_rounding_new(const struct frcnn_model *model, struct frcnn_detector *detector,
+		       const struct frcnn_quant_plan *plan, size_t images, struct frcnn_rounding **out,
+		       struct frcnn_error *err);
+void frcnn_rounding_free(struct frcnn_rounding *rounding);
+/* Runs the detector on the next image; their order is part of the result. */
+int frcnn_rounding_add(struct frcnn_rounding *rounding, const struct frcnn_image *image, struct frcnn_error *err);
+/* Rounds the filters of one layer. weight: [K][row]; scale: [K]; quantized: [K][row], rounded to nearest, changed. An
+ * eighth of the rows takes no part and judges: gain is by how many dB the error of the outputs is less there; where it
+ * is not less (or nothing was sampled) nothing changes and gain is 0. The same whatever the threads. */
+int frcnn_rounding_solve(const struct frcnn_rounding *rounding, const struct frcnn_quant_layer *layer,
+			 const float *weight, const float *scale, int limit, struct frcnn_pool *pool, int8_t *quantized,
+			 double *gain, struct frcnn_error *err);
+/* The descent for one filter of n weights; h: [n][n]; error and gradient: room for n values each. A weight outside of
+ * the limit stays at it. */
+void frcnn_round_filter(const float *h, size_t n, const float *weight, float scale, int limit, int8_t *quantized,
+			float *error, float *gradient);
+
+/* Rounds every layer that was sampled anew and corrects its biases by that; weight_snr of the plan's layers grows by
+ * the gain, which is kept in rounding_gain. */
+int frcnn_quantizer_round(struct frcnn_quantizer *quantizer, const struct frcnn_rounding *rounding,
+			  const struct frcnn_calibration *calibration, struct frcnn_quant_plan *plan,
+			  struct frcnn_pool *pool, struct frcnn_error *err);
 
 #endif

@@ -22,6 +22,18 @@ struct frcnn_quantizer {
 
 /* ---- weights ------------------------------------------------------------------------ */
 
+/* Of filter k's output; mean: of the inputs that its weights meet. */
+static double mean_error(const struct weights *w, size_t k, const float *mean)
+{
+	const int8_t *q = w->quantized + k * w->row;
+	const float *weight = w->weight + k * w->row;
+	double sum = 0;
+
+	for (size_t i = 0; i < w->row; i++)
+		sum += ((double)q[i] * w->scale[k] - weight[i]) * mean[i];
+	return sum;
+}
+
 /* One layer's filters, each on its own. */
 struct filters {
 	const struct frcnn_quant_layer *layer;
@@ -39,7 +51,6 @@ static void quantize_filter(void *context, size_t k, int worker)
 	size_t group = k / (size_t)(f->layer->out_channels / f->layer->groups), at = group * w->row;
 	const float *weight = w->weight + k * w->row, *importance = f->importance ? f->importance + at : NULL;
 	int8_t *q = w->quantized + k * w->row;
-	double shift = 0;
 
 	(void)worker;
 	w->scale[k] = frcnn_quant_filter(weight, importance, w->row, f->limit, q);
@@ -48,9 +59,8 @@ static void quantize_filter(void *context, size_t k, int worker)
 
 		f->signal[k] += m * weight[i] * weight[i];
 		f->noise[k] += m * e * e;
-		shift += f->mean ? e * f->mean[at + i] : 0;
 	}
-	w->corrected[k] = (float)(w->bias[k] - shift);
+	w->corrected[k] = (float)(w->bias[k] - (f->mean ? mean_error(w, k, f->mean + at) : 0));
 }
 
 /* Mean squares as weights of errors: no input counts for nothing. */
@@ -65,9 +75,28 @@ static void lift(float *square, size_t count)
 		square[i] = mean > 0 ? (float)(square[i] / mean + FLOOR) : 1;
 }
 
-static int quantize_layer(struct frcnn_params *params, const struct frcnn_calibration *calibration, int limit,
-			  struct frcnn_pool *pool, struct frcnn_quant_layer *layer, struct weights *w,
-			  struct frcnn_error *err)
+/* Takes the layer's float weights out of the graphs. Layers are found by name: params are numbered otherwise where
+ * batch norms were folded before. */
+static int take_weights(struct frcnn_graphs *graphs, const struct frcnn_quant_layer *layer, struct weights *w,
+			struct frcnn_error *err)
+{
+	struct frcnn_graph *graph = layer->head ? &graphs->head : &graphs->features;
+	struct frcnn_params *params = NULL;
+
+	for (size_t i = 0; i < graph->nparams && !params; i++)
+		if (graph->params[i].weight && !strcmp(graph->params[i].name, layer->name))
+			params = &graph->params[i];
+	if (!params)
+		return frcnn_fail(err, FRCNN_EINVAL, "the model has no float32 layer %s", layer->name);
+	w->row = (size_t)(layer->channels / layer->groups) * (size_t)(layer->kernel * layer->kernel);
+	w->weight = params->weight;
+	w->bias = params->bias ? params->bias : frcnn_calloc((size_t)layer->out_channels, sizeof *w->bias);
+	params->weight = params->bias = NULL;
+	return w->bias ? 0 : frcnn_fail_nomem(err);
+}
+
+static int quantize_layer(const struct frcnn_calibration *calibration, int limit, struct frcnn_pool *pool,
+			  struct frcnn_quant_layer *layer, struct weights *w, struct frcnn_error *err)
 {
 	size_t k = (size_t)layer->out_channels;
 	size_t inputs = (size_t)layer->channels * (size_t)(layer->kernel * layer->kernel);
@@ -76,16 +105,12 @@ static int quantize_layer(struct frcnn_params *params, const struct frcnn_calibr
 	double signal = 0, noise = 0;
 	int status = 0;
 
-	w->row = inputs / (size_t)layer->groups;
-	w->weight = params->weight;
-	w->bias = params->bias ? params->bias : frcnn_calloc(k, sizeof *w->bias);
-	params->weight = params->bias = NULL;
 	w->quantized = frcnn_alloc_aligned(k * w->row, 1);
 	w->scale = frcnn_calloc(k, sizeof *w->scale);
 	w->corrected = frcnn_calloc(k, sizeof *w->corrected);
 	f.signal = frcnn_calloc(k, sizeof *f.signal);
 	f.noise = frcnn_calloc(k, sizeof *f.noise);
-	if (!mean || !square || !w->bias || !w->quantized || !w->scale || !w->corrected || !f.signal || !f.noise) {
+	if (!mean || !square || !w->quantized || !w->scale || !w->corrected || !f.signal || !f.noise) {
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
@@ -107,6 +132,11 @@ out:
 	free(f.signal);
 	free(f.noise);
 	return status;
+}
+
+static int limit_of(const struct frcnn_quant_plan *plan)
+{
+	return plan->weight_bits == 7 ? 63 : 127;
 }
 
 int frcnn_quantizer_new(const struct frcnn_model *model, const struct frcnn_calibration *calibration,
@@ -132,14 +162,10 @@ int frcnn_quantizer_new(const struct frcnn_model *model, const struct frcnn_cali
 		status = q->layers ? 0 : frcnn_fail_nomem(err);
 	}
 	for (size_t i = 0; i < plan->nlayers && !status; i++) {
-		struct frcnn_quant_layer *layer = &plan->layers[i];
-		struct frcnn_graph *graph = layer->head ? &graphs.head : &graphs.features;
-
-		if ((size_t)layer->params >= graph->nparams || !graph->params[layer->params].weight)
-			status = frcnn_fail(err, FRCNN_EINVAL, "the model has no float32 layer %s", layer->name);
-		else
-			status = quantize_layer(&graph->params[layer->params], calibration,
-						plan->weight_bits == 7 ? 63 : 127, pool, layer, &q->layers[i], err);
+		status = take_weights(&graphs, &plan->layers[i], &q->layers[i], err);
+		if (!status)
+			status =
+			    quantize_layer(calibration, limit_of(plan), pool, &plan->layers[i], &q->layers[i], err);
 	}
 	frcnn_graphs_free(&graphs);
 	if (status) {
@@ -148,6 +174,34 @@ int frcnn_quantizer_new(const struct frcnn_model *model, const struct frcnn_cali
 	}
 	*out = q;
 	return 0;
+}
+
+int frcnn_quantizer_round(struct frcnn_quantizer *q, const struct frcnn_rounding *rounding,
+			  const struct frcnn_calibration *calibration, struct frcnn_quant_plan *plan,
+			  struct frcnn_pool *pool, struct frcnn_error *err)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < plan->nlayers && !status; i++) {
+		struct frcnn_quant_layer *layer = &plan->layers[i];
+		struct weights *w = &q->layers[i];
+		size_t inputs = w->row * (size_t)layer->groups, each;
+		float *mean = frcnn_calloc(inputs, sizeof *mean), *square = frcnn_calloc(inputs, sizeof *square);
+
+		status = mean && square ? frcnn_rounding_solve(rounding, layer, w->weight, w->scale, limit_of(plan),
+							       pool, w->quantized, &layer->rounding_gain, err)
+					: frcnn_fail_nomem(err);
+		if (!status && layer->rounding_gain > 0) {
+			each = (size_t)(layer->out_channels / layer->groups);
+			layer->weight_snr += layer->rounding_gain;
+			frcnn_calibration_moments(calibration, layer, mean, square);
+			for (size_t k = 0; k < (size_t)layer->out_channels; k++)
+				w->corrected[k] = (float)(w->bias[k] - mean_error(w, k, mean + k / each * w->row));
+		}
+		free(mean);
+		free(square);
+	}
+	return status;
 }
 
 void frcnn_quantizer_free(struct frcnn_quantizer *q)
@@ -175,6 +229,7 @@ struct parts {
 	char (*names)[NAME_SIZE];
 	float (*scales)[FRCNN_MAX_LEVELS]; /* of the inputs, one a layer */
 	uint8_t (*zeros)[FRCNN_MAX_LEVELS];
+	struct frcnn_quantizer *own; /* whose weights these are, where nobody else keeps it; or NULL */
 };
 
 static void free_parts(struct parts *p)
@@ -186,6 +241,7 @@ static void free_parts(struct parts *p)
 	free(p->names);
 	free(p->scales);
 	free(p->zeros);
+	frcnn_quantizer_free(p->own);
 	free(p);
 }
 
@@ -322,6 +378,34 @@ void frcnn_quant_model_free(struct frcnn_quant_model *model)
 		return;
 	free_parts(model->block);
 	memset(model, 0, sizeof *model);
+}
+
+int frcnn_quant_folded(const struct frcnn_model *model, struct frcnn_graphs *graphs, struct frcnn_quant_model *out,
+		       struct frcnn_error *err)
+{
+	struct frcnn_quantizer *q = frcnn_calloc(1, sizeof *q);
+	struct frcnn_quant_plan plan = {0};
+	int status = q ? frcnn_quant_plan_new(model, false, &plan, err) : frcnn_fail_nomem(err);
+
+	memset(out, 0, sizeof *out);
+	if (!status) {
+		q->model = model;
+		q->nlayers = plan.nlayers;
+		q->layers = frcnn_calloc(plan.nlayers, sizeof *q->layers);
+		status = q->layers ? 0 : frcnn_fail_nomem(err);
+	}
+	for (size_t i = 0; i < plan.nlayers && !status; i++) {
+		plan.layers[i].quantized = false;
+		status = take_weights(graphs, &plan.layers[i], &q->layers[i], err);
+	}
+	if (!status)
+		status = frcnn_quantizer_model(q, &plan, out, err);
+	if (!status)
+		((struct parts *)out->block)->own = q;
+	else
+		frcnn_quantizer_free(q);
+	frcnn_quant_plan_free(&plan);
+	return status;
 }
 
 int frcnn_quant_write(const char *path, const struct frcnn_quantizer *q, const struct frcnn_quant_plan *plan,
