@@ -5,6 +5,7 @@
  */
 #include "cli/cli.h"
 #include "detect/crew.h"
+#include "detect/detect.h"
 #include "json/json.h"
 #include "model/model.h"
 #include "record/record.h"
@@ -483,7 +484,7 @@ static int list_categories(struct setup *setup, struct frcnn_error *err)
 	return 0;
 }
 
-static int make_detector(struct setup *setup, struct frcnn_error *err)
+static int make_detector(struct setup *setup, int threads, struct frcnn_error *err)
 {
 	struct frcnn_detector_options own;
 	struct frcnn_error why;
@@ -493,7 +494,7 @@ static int make_detector(struct setup *setup, struct frcnn_error *err)
 	own.device = (enum frcnn_device)device;
 	own.cpu = cpu;
 	own.precision = (enum frcnn_precision)precision;
-	own.threads = jobs;
+	own.threads = threads;
 	own.score = score;
 	own.nms = nms;
 	own.nms_method = (enum frcnn_nms_method)nms_method;
@@ -510,6 +511,11 @@ static int make_detector(struct setup *setup, struct frcnn_error *err)
 		own.slice_overlap = slice.overlap;
 	}
 	status = frcnn_detector_new(setup->model, &own, &setup->detector, &why);
+	/* Threads take memory too: packing the weights may need it more. */
+	if (status == FRCNN_ENOMEM && threads != 1) {
+		own.threads = 1;
+		status = frcnn_detector_new(setup->model, &own, &setup->detector, &why);
+	}
 	/* A tensor is at fault; else an option, or the machine. */
 	if (status == FRCNN_EFORMAT)
 		return frcnn_fail(err, status, "%s: %s", model_path ? model_path : setup->default_path, why.message);
@@ -1059,6 +1065,20 @@ static int measure(struct measures *m, const struct detect_result *result, doubl
 	return status < 0 ? frcnn_fail_nomem(err) : 0;
 }
 
+/* The records, and how far the run is. */
+static int put(struct work *work, struct detect_crew *crew, size_t done, size_t failed, struct frcnn_error *err)
+{
+	int status = frcnn_sink_put(&work->sink, &work->text, done, failed, err);
+
+	/* The records are written; it was to note it that took memory. */
+	if (status == FRCNN_ENOMEM) {
+		detect_crew_rest(crew);
+		frcnn_buffer_clear(&work->text);
+		status = frcnn_sink_put(&work->sink, &work->text, done, failed, err);
+	}
+	return status;
+}
+
 /* Trouble with one input is reported, noted and passed over; what is returned ends the run. */
 static int detect_all(struct work *work, struct detect_crew *crew, struct frcnn_error *err)
 {
@@ -1071,10 +1091,16 @@ static int detect_all(struct work *work, struct detect_crew *crew, struct frcnn_
 		bool failed;
 
 		write_one(work, &result);
+		/* Little is needed here, which those who look at pictures may have left nothing of. */
+		if (result.status == FRCNN_ENOMEM && result.found.items) {
+			detect_crew_rest(crew);
+			result.status = 0;
+			write_one(work, &result);
+		}
 		failed = result.status < 0;
 		if (failed)
 			frcnn_report(result.decoded ? result.input.path : NULL, "%s", result.err.message);
-		status = frcnn_sink_put(&work->sink, &work->text, done, work->sink.failed + failed, err);
+		status = put(work, crew, done, work->sink.failed + failed, err);
 		if (failed)
 			work->measures.failed++;
 		else
@@ -1091,29 +1117,34 @@ static int detect_all(struct work *work, struct detect_crew *crew, struct frcnn_
  * threads is mostly waiting for each other, and memory for several costs little. */
 #define SMALL_IMAGE_BYTES ((size_t)64 << 20)
 #define ALL_IMAGES_BYTES  ((size_t)1 << 30)
+/* What else an image takes, pixels above all, where a limit must hold it: a guess, nothing fails when it is wrong. */
+#define BESIDE_BYTES ((size_t)16 << 20)
 
 static int choose_at_once(struct work *work, int threads, int *at_once, struct frcnn_error *err)
 {
 	size_t waiting, bytes, most = (size_t)threads;
+	int64_t room;
 	int status;
 
 	*at_once = 1;
 	if (latency || threads == 1)
 		return 0;
-	if (!throughput) {
-		status = frcnn_detector_memory(work->setup.detector, &bytes, err);
-		if (status < 0)
-			return status;
-		if (bytes > SMALL_IMAGE_BYTES)
-			return 0;
-		if (most * bytes > ALL_IMAGES_BYTES)
-			most = ALL_IMAGES_BYTES / bytes;
-	}
+	status = frcnn_detector_memory(work->setup.detector, &bytes, err);
+	if (status < 0)
+		return status;
+	if (!throughput && bytes > SMALL_IMAGE_BYTES)
+		return 0;
+	if (!throughput && most * bytes > ALL_IMAGES_BYTES)
+		most = ALL_IMAGES_BYTES / bytes;
+	room = frcnn_usable_memory();
+	if (room < INT64_MAX && (size_t)room / (bytes + BESIDE_BYTES) < most)
+		most = (size_t)room / (bytes + BESIDE_BYTES);
 	waiting = work->inputs.count - work->sink.done;
 	/* Names from a pipe: whoever has sent two by now will send more. */
 	if (work->inputs.stream && (throughput || frcnn_inputs_ready(&work->inputs, 1)))
 		waiting = most;
-	*at_once = waiting < most ? (waiting > 0 ? (int)waiting : 1) : (int)most;
+	waiting = waiting < most ? waiting : most;
+	*at_once = waiting > 1 ? (int)waiting : 1;
 	return 0;
 }
 
@@ -1156,7 +1187,7 @@ static int run_all(struct work *work, char **operands, int count)
 	char inputs_digest[65], proposals_digest[65] = "";
 	struct frcnn_run run = {0};
 	sigset_t held, before;
-	int end = FRCNN_EXIT_TROUBLE;
+	int end = FRCNN_EXIT_TROUBLE, wanted;
 	bool whole = false, masked = false;
 	double began;
 
@@ -1185,7 +1216,8 @@ static int run_all(struct work *work, char **operands, int count)
 	sigaddset(&held, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &held, &before);
 	masked = true;
-	if (make_detector(&work->setup, &err) < 0 ||
+	job.threads = jobs > 0 ? jobs : frcnn_usable_cores();
+	if (make_detector(&work->setup, job.threads, &err) < 0 ||
 	    describe_run(&work->setup, proposals_digest, &described, &err) < 0 ||
 	    frcnn_inputs_digest(&work->inputs, inputs_digest, &err) < 0)
 		goto trouble;
@@ -1194,7 +1226,11 @@ static int run_all(struct work *work, char **operands, int count)
 	run.options = described.data;
 	run.inputs = inputs_digest;
 	run.count = work->inputs.count;
-	job.threads = jobs > 0 ? jobs : frcnn_usable_cores();
+	wanted = job.threads;
+	job.threads = frcnn_pool_threads(frcnn_detector_pool(work->setup.detector));
+	if (job.threads < wanted)
+		frcnn_warn(NULL, "%d thread%s in place of %d: the system has no more", job.threads,
+			   job.threads == 1 ? "" : "s", wanted);
 	frcnn_say("model %s (%s), kernels %s, %d threads, %zu inputs%s", run.model,
 		  frcnn_model_architecture(work->setup.model), run.cpu, job.threads, run.count,
 		  work->inputs.stream ? " and those on standard input" : "");
@@ -1220,6 +1256,10 @@ static int run_all(struct work *work, char **operands, int count)
 	frcnn_progress_start(work->inputs.stream ? 0 : run.count, work->sink.done, progress);
 	if (detect_all(work, crew, &err) < 0)
 		goto trouble;
+	work->measures.at_once = detect_crew_at_once(crew);
+	if (work->measures.at_once < job.at_once)
+		frcnn_warn(NULL, "memory was short: %d image%s at once in the end, not %d", work->measures.at_once,
+			   work->measures.at_once == 1 ? "" : "s", job.at_once);
 	frcnn_buffer_clear(&work->text);
 	if (frcnn_record_end(&work->writer, &work->text, &err) < 0 ||
 	    frcnn_sink_put(&work->sink, &work->text, work->sink.done, work->sink.failed, &err) < 0)
@@ -1252,6 +1292,7 @@ int main(int argc, char **argv)
 	struct work work = {0};
 	int count, end = frcnn_opt_parse(&program, argc, argv, &count);
 
+	frcnn_heed_limits();
 	if (end < 0)
 		end = bad_usage();
 	if (end < 0)

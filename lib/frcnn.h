@@ -228,6 +228,10 @@ FRCNN_API void frcnn_detector_free(struct frcnn_detector *detector);
  * not during this call. They are freed in any order. */
 FRCNN_API int frcnn_detector_share(struct frcnn_detector *detector, int threads, struct frcnn_detector **out,
 				   struct frcnn_error *err);
+/* Gives back all the memory that detector keeps from picture to picture, and its threads; from here on it has threads
+ * of them (0: all usable cores), or as many as the system lets it have. What it finds stays the same. After an error it
+ * is as it was, or nearly. */
+FRCNN_API int frcnn_detector_renew(struct frcnn_detector *detector, int threads, struct frcnn_error *err);
 /* Bytes of activations that a picture of the largest size needs: about what the detector takes beside the weights, and
  * what each one that shares them adds. Takes no such memory. */
 FRCNN_API int frcnn_detector_memory(struct frcnn_detector *detector, size_t *bytes, struct frcnn_error *err);

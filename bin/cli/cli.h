@@ -201,12 +201,15 @@ void frcnn_decode(const struct frcnn_input *input, const struct frcnn_image_opti
 		  void (*room)(void *context, size_t bytes), void *context, struct frcnn_decoded *out);
 
 /* Decodes inputs from first on in order, a few ahead of the caller in a thread of its own (a bounded queue; no
- * more than FRCNN_PIXELS_WAITING), or on demand when ahead is false. */
+ * more than FRCNN_PIXELS_WAITING), or on demand when ahead is false or no thread can be started. */
 struct frcnn_decoder;
 int frcnn_decoder_new(struct frcnn_inputs *inputs, size_t first, const struct frcnn_image_options *options, bool ahead,
 		      struct frcnn_decoder **out, struct frcnn_error *err);
 /* The next input's picture, the caller's to free; false after the last. */
 bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out);
+/* false: from now on the decoder holds no pixels, those that wait are given back and decoded on demand; true: it works
+ * ahead again, if it ever did. */
+void frcnn_decoder_ahead(struct frcnn_decoder *decoder, bool ahead);
 void frcnn_decoder_free(struct frcnn_decoder *decoder);
 
 /* ---- output that can be taken up again (output.c) ------------------------------------- */
@@ -247,6 +250,12 @@ int frcnn_sink_put(struct frcnn_sink *sink, const struct frcnn_buffer *records, 
 int frcnn_sink_commit(struct frcnn_sink *sink, struct frcnn_error *err);
 /* Leaves FILE.part and its sidecar for a later run. */
 void frcnn_sink_close(struct frcnn_sink *sink);
+
+/* ---- limits (limits.c) ------------------------------------------------------------------ */
+
+/* Where the process has a limit on its address space or data: makes threads and malloc reserve little, as what is
+ * reserved counts like what is used. Call it before there are threads. */
+void frcnn_heed_limits(void);
 
 /* ---- shipped files (share.c) ------------------------------------------------------------ */
 

@@ -8,6 +8,11 @@
 
 #define AHEAD 1
 
+struct entry {
+	struct frcnn_decoded decoded;
+	bool later; /* only its input is there */
+};
+
 struct frcnn_decoder {
 	struct frcnn_inputs *inputs;
 	struct frcnn_image_options options;
@@ -17,8 +22,10 @@ struct frcnn_decoder {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct frcnn_decoded queue[AHEAD];
+	struct entry queue[AHEAD];
 	size_t head, queued, bytes; /* bytes of pixels in the queue */
+	bool spare;                 /* only names are queued */
+	bool decoding;
 	bool finished, stop;
 };
 
@@ -53,10 +60,20 @@ void frcnn_decode(const struct frcnn_input *input, const struct frcnn_image_opti
 	out->seconds = frcnn_seconds() - began;
 }
 
+/* Whether pixels may be held now; then decoding has begun. */
+static bool may_decode(struct frcnn_decoder *decoder)
+{
+	bool may;
+
+	pthread_mutex_lock(&decoder->lock);
+	may = decoder->decoding = !decoder->spare;
+	pthread_mutex_unlock(&decoder->lock);
+	return may;
+}
+
 static void *decode_ahead(void *argument)
 {
 	struct frcnn_decoder *decoder = argument;
-	struct frcnn_decoded decoded;
 	struct frcnn_input input;
 	bool stop;
 
@@ -68,17 +85,21 @@ static void *decode_ahead(void *argument)
 		pthread_mutex_unlock(&decoder->lock);
 		if (stop || !frcnn_inputs_take(decoder->inputs, i, &input))
 			break;
-		frcnn_decode(&input, &decoder->options, NULL, NULL, &decoded);
+		struct entry entry = {.decoded.input = input, .later = !may_decode(decoder)};
+
+		if (!entry.later)
+			frcnn_decode(&input, &decoder->options, NULL, NULL, &entry.decoded);
 		pthread_mutex_lock(&decoder->lock);
-		decoder->queue[(decoder->head + decoder->queued) % AHEAD] = decoded;
+		decoder->decoding = false;
+		decoder->queue[(decoder->head + decoder->queued) % AHEAD] = entry;
 		decoder->queued++;
-		decoder->bytes += pixel_bytes(&decoded);
-		pthread_cond_signal(&decoder->changed);
+		decoder->bytes += pixel_bytes(&entry.decoded);
+		pthread_cond_broadcast(&decoder->changed);
 		pthread_mutex_unlock(&decoder->lock);
 	}
 	pthread_mutex_lock(&decoder->lock);
 	decoder->finished = true;
-	pthread_cond_signal(&decoder->changed);
+	pthread_cond_broadcast(&decoder->changed);
 	pthread_mutex_unlock(&decoder->lock);
 	return NULL;
 }
@@ -94,34 +115,23 @@ int frcnn_decoder_new(struct frcnn_inputs *inputs, size_t first, const struct fr
 	decoder->inputs = inputs;
 	decoder->options = *options;
 	decoder->next = first;
-	decoder->ahead = ahead;
-	if (ahead) {
-		int failed;
-
-		pthread_mutex_init(&decoder->lock, NULL);
-		pthread_cond_init(&decoder->changed, NULL);
-		failed = pthread_create(&decoder->thread, NULL, decode_ahead, decoder);
-		if (failed) {
-			pthread_cond_destroy(&decoder->changed);
-			pthread_mutex_destroy(&decoder->lock);
-			free(decoder);
-			return frcnn_fail(err, FRCNN_ENOMEM, "cannot start a thread: %s", strerror(failed));
-		}
-	}
+	pthread_mutex_init(&decoder->lock, NULL);
+	pthread_cond_init(&decoder->changed, NULL);
+	decoder->ahead = ahead && pthread_create(&decoder->thread, NULL, decode_ahead, decoder) == 0;
 	*out = decoder;
 	return 0;
 }
 
 bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out)
 {
-	struct frcnn_input input;
+	struct entry entry = {.later = true};
 	bool found;
 
 	if (!decoder->ahead) {
-		if (!frcnn_inputs_take(decoder->inputs, decoder->next, &input))
+		if (!frcnn_inputs_take(decoder->inputs, decoder->next, &entry.decoded.input))
 			return false;
 		decoder->next++;
-		frcnn_decode(&input, &decoder->options, NULL, NULL, out);
+		frcnn_decode(&entry.decoded.input, &decoder->options, NULL, NULL, out);
 		return true;
 	}
 	pthread_mutex_lock(&decoder->lock);
@@ -129,14 +139,34 @@ bool frcnn_decoder_next(struct frcnn_decoder *decoder, struct frcnn_decoded *out
 		pthread_cond_wait(&decoder->changed, &decoder->lock);
 	found = decoder->queued > 0;
 	if (found) {
-		*out = decoder->queue[decoder->head];
+		entry = decoder->queue[decoder->head];
 		decoder->head = (decoder->head + 1) % AHEAD;
 		decoder->queued--;
-		decoder->bytes -= pixel_bytes(out);
-		pthread_cond_signal(&decoder->changed);
+		decoder->bytes -= pixel_bytes(&entry.decoded);
+		pthread_cond_broadcast(&decoder->changed);
 	}
 	pthread_mutex_unlock(&decoder->lock);
+	*out = entry.decoded;
+	if (found && entry.later)
+		frcnn_decode(&entry.decoded.input, &decoder->options, NULL, NULL, out);
 	return found;
+}
+
+void frcnn_decoder_ahead(struct frcnn_decoder *decoder, bool ahead)
+{
+	pthread_mutex_lock(&decoder->lock);
+	decoder->spare = !ahead;
+	while (decoder->spare && decoder->decoding)
+		pthread_cond_wait(&decoder->changed, &decoder->lock);
+	for (size_t i = 0; decoder->spare && i < decoder->queued; i++) {
+		struct entry *entry = &decoder->queue[(decoder->head + i) % AHEAD];
+
+		decoder->bytes -= pixel_bytes(&entry->decoded);
+		frcnn_image_free(&entry->decoded.image);
+		entry->later = true;
+	}
+	pthread_cond_broadcast(&decoder->changed);
+	pthread_mutex_unlock(&decoder->lock);
 }
 
 void frcnn_decoder_free(struct frcnn_decoder *decoder)
@@ -146,16 +176,16 @@ void frcnn_decoder_free(struct frcnn_decoder *decoder)
 	if (decoder->ahead) {
 		pthread_mutex_lock(&decoder->lock);
 		decoder->stop = true;
-		pthread_cond_signal(&decoder->changed);
+		pthread_cond_broadcast(&decoder->changed);
 		pthread_mutex_unlock(&decoder->lock);
 		frcnn_inputs_stop(decoder->inputs);
 		pthread_join(decoder->thread, NULL);
 		for (; decoder->queued > 0; decoder->queued--) {
-			frcnn_image_free(&decoder->queue[decoder->head].image);
+			frcnn_image_free(&decoder->queue[decoder->head].decoded.image);
 			decoder->head = (decoder->head + 1) % AHEAD;
 		}
-		pthread_cond_destroy(&decoder->changed);
-		pthread_mutex_destroy(&decoder->lock);
 	}
+	pthread_cond_destroy(&decoder->changed);
+	pthread_mutex_destroy(&decoder->lock);
 	free(decoder);
 }

@@ -6,6 +6,10 @@
  *
  * What is found in a picture is the same either way. The memory that is taken
  * depends on how many pictures are looked at at once, not on how many there are.
+ * Where it, or a thread, is refused, the crew makes do with less: fewer pictures
+ * at once, fewer threads. A picture that memory was short for is looked at again
+ * while nobody looks at any other, and all that the others kept is given back:
+ * only what one thread alone has no memory for fails.
  */
 #ifndef FRCNN_DETECT_CREW_H
 #define FRCNN_DETECT_CREW_H
@@ -37,10 +41,16 @@ struct detect_result {
 };
 
 struct detect_crew;
+/* Fails only where not even the crew itself can be had. */
 int detect_crew_new(const struct detect_job *job, struct detect_crew **out, struct frcnn_error *err);
 /* The next input's result, in order, whose detections are the caller's to free; false after the last. Results are there
  * as soon as they and those before them are done. */
 bool detect_crew_next(struct detect_crew *crew, struct detect_result *out);
+/* How many pictures may be looked at at once now. */
+int detect_crew_at_once(struct detect_crew *crew);
+/* For who was refused memory while the crew works: waits until nobody looks at a picture, and gives back what looking
+ * at them took; the crew works on. */
+void detect_crew_rest(struct detect_crew *crew);
 /* Pictures that are being looked at are finished first. */
 void detect_crew_free(struct detect_crew *crew);
 

@@ -152,8 +152,12 @@ double frcnn_seconds(void); /* monotonic */
 
 /* Cores this process may use (affinity, cgroup quota), at least 1. */
 int frcnn_usable_cores(void);
+/* Bytes that this process may still take as far as its limits (RLIMIT_AS, RLIMIT_DATA, cgroup) say; INT64_MAX: they say
+ * nothing. What the machine has is not asked. */
+int64_t frcnn_usable_memory(void);
 
-/* A pool of n threads, the caller being one of them; made once, owned by the caller. */
+/* A pool of n threads, the caller being one of them; made once, owned by the caller. It has fewer where the system
+ * refuses some. */
 struct frcnn_pool;
 int frcnn_pool_new(int threads, struct frcnn_pool **out, struct frcnn_error *err);
 void frcnn_pool_free(struct frcnn_pool *pool);

@@ -200,20 +200,17 @@ int frcnn_pool_new(int threads, struct frcnn_pool **out, struct frcnn_error *err
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int code = 0;
-	for (int i = 1; i < threads && code == 0; i++) {
+	for (int i = 1; i < threads; i++) {
 		struct worker *worker = &workers[i];
 		worker->pool = pool;
 		worker->number = i;
-		code = pthread_create(&worker->thread, NULL, work, worker);
-		if (code == 0)
-			pool->started++;
+		if (pthread_create(&worker->thread, NULL, work, worker) != 0)
+			break;
+		pool->started++;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (code != 0) {
-		frcnn_pool_free(pool);
-		return frcnn_fail_errno(err, "cannot start a thread", code);
-	}
+	/* Fewer do the same work. Nobody has looked yet: the gate never opened. */
+	pool->threads = pool->started + 1;
 	*out = pool;
 	return 0;
 }

@@ -180,6 +180,47 @@ int frcnn_detector_share(struct frcnn_detector *from, int threads, struct frcnn_
 	return 0;
 }
 
+/* Moves a detector onto another pool: contexts that never ran and that nobody watches, over the same weights. */
+static int take_pool(struct frcnn_detector *d, struct frcnn_pool *pool, struct frcnn_error *err)
+{
+	void *features = NULL, *head = NULL;
+	int status = d->backend->share(d->features, pool, &features, err);
+
+	if (!status)
+		status = d->backend->share(d->head, pool, &head, err);
+	if (status) {
+		if (features)
+			d->backend->release(features);
+		frcnn_pool_free(pool);
+		return status;
+	}
+	d->backend->release(d->features);
+	d->backend->release(d->head);
+	frcnn_pool_free(d->pool);
+	d->features = features;
+	d->head = head;
+	d->pool = pool;
+	return 0;
+}
+
+int frcnn_detector_renew(struct frcnn_detector *d, int threads, struct frcnn_error *err)
+{
+	struct frcnn_pool *pool;
+	int status;
+
+	frcnn_workspace_free(&d->workspace);
+	frcnn_workspace_free(&d->merging);
+	free(d->outputs);
+	d->outputs = NULL;
+	d->outputs_capacity = 0;
+	/* All is given back before threads are made: those are what memory may be short for. */
+	status = take_pool(d, NULL, err);
+	if (status || threads == 1 || frcnn_pool_new(threads > 0 ? threads : frcnn_usable_cores(), &pool, NULL) < 0)
+		return status;
+	take_pool(d, pool, NULL);
+	return 0;
+}
+
 static void drop_common(struct common *common)
 {
 	if (atomic_fetch_sub(&common->detectors, 1) > 1)
