@@ -132,7 +132,8 @@ static int check_outputs(const struct quantize_job *job, struct frcnn_error *err
 {
 	const struct {
 		const char *option, *path;
-	} outputs[] = {{"-o", job->output_path}, {"--write-plan", job->write_plan_path}, {"--report", job->report_path}};
+	} outputs[] = {
+	    {"-o", job->output_path}, {"--write-plan", job->write_plan_path}, {"--report", job->report_path}};
 	int status = 0;
 
 	for (size_t i = 0; i < FRCNN_COUNT(outputs) && status == 0; i++) {
@@ -365,9 +366,9 @@ static void describe_gates(const struct quantize_job *job, struct frcnn_json_wri
 		frcnn_escape_bytes(&text, gate->metric, strlen(gate->metric));
 		frcnn_buffer_printf(&text, "=%.*s", (int)frcnn_format_double(gate->bound, bound), bound);
 		frcnn_json_put_string(json, text.data ? text.data : "", text.size);
+		json->out->failed |= text.failed;
 	}
 	frcnn_json_end_array(json);
-	json->out->failed |= text.failed;
 	frcnn_buffer_free(&text);
 }
 

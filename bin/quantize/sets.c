@@ -26,16 +26,23 @@ static int gather(struct quantize_job *job, char **operands, int count)
 
 /* ---- digests ------------------------------------------------------------------------------------------------- */
 
+static int digest_file(const char *path, char hex[65], struct frcnn_error *err)
+{
+	struct frcnn_file file = {0};
+	int status = frcnn_file_open(path, 0, &file, err);
+
+	if (status == 0)
+		status = frcnn_sha256(file.data, file.size, hex, err);
+	frcnn_file_close(&file);
+	return status;
+}
+
 static void digest_one(void *context, size_t index, int worker)
 {
 	struct quantize_image *image = (struct quantize_image *)context + index;
-	struct frcnn_file file = {0};
 
 	(void)worker;
-	image->status = frcnn_file_open(image->input->path, 0, &file, &image->err);
-	if (image->status == 0)
-		image->status = frcnn_sha256(file.data, file.size, image->sha256, &image->err);
-	frcnn_file_close(&file);
+	image->status = digest_file(image->input->path, image->sha256, &image->err);
 }
 
 /* By digest; of copies one that the ground truth knows comes first, then by name: the order of operands is nothing. */
@@ -71,7 +78,8 @@ static int digest_all(struct quantize_job *job, struct frcnn_inputs *inputs, con
 		      struct quantize_image **out, size_t *count, struct frcnn_error *err)
 {
 	struct quantize_image *images = frcnn_calloc(inputs->count, sizeof *images);
-	size_t read = 0, kept = 0;
+	size_t read = 0, kept = 0, copies = 0;
+	const char *copy = NULL;
 	int status = 0;
 
 	*out = images;
@@ -100,11 +108,17 @@ static int digest_all(struct quantize_job *job, struct frcnn_inputs *inputs, con
 	if (read > 0)
 		qsort(images, read, sizeof *images, compare_images);
 	for (size_t i = 0; i < read; i++) {
-		if (kept > 0 && strcmp(images[kept - 1].sha256, images[i].sha256) == 0)
-			job->duplicates++;
-		else
+		if (kept > 0 && strcmp(images[kept - 1].sha256, images[i].sha256) == 0) {
+			copies++;
+			copy = copy ? copy : images[i].input->name;
+		} else {
 			images[kept++] = images[i];
+		}
 	}
+	if (copies > 0)
+		quantize_warn(job, "%s%s %s of another image: copies count once", copy, copies > 1 ? " and others" : "",
+			      copies > 1 ? "are copies" : "is a copy");
+	job->duplicates += copies;
 	*count = kept;
 	return 0;
 }
@@ -139,6 +153,9 @@ static int read_truth(struct quantize_job *job, struct frcnn_error *err)
 		status = frcnn_ground_truth_read(job->truth_path, false, &notices, &job->own_search_truth, err);
 		job->search_truth = &job->own_search_truth;
 	}
+	/* What a search is judged by decides on bytes, which are to say so. */
+	if (status == 0 && job->search_truth && quantize_needs_truth(job))
+		status = digest_file(job->truth_path, job->search_truth_sha256, err);
 	return status;
 }
 
@@ -291,58 +308,130 @@ void quantize_look(struct quantize_image *image, const struct frcnn_image *pictu
 	image->seen = true;
 }
 
-/* What is further from the report's mean than four of its standard deviations and this is far: a few pictures alike
- * must not make every other one far. */
+/*
+ * A calibration picture is far from the report's when it is so by two measures. One is the median and four standard
+ * deviations, as the median absolute deviation tells them; the other, for sets of two kinds of pictures, the range of
+ * the report's without the eighth at either end. Neither lets a few strange pictures of the report excuse others. Both
+ * are widened by slack: a few pictures much alike must not make every other one far.
+ */
 static const struct {
-	const char *name;
+	const char *name, *unit;
 	double slack;
-} kinds[QUANTIZE_LOOKS] = {{"brightness", 20}, {"contrast", 15}, {"size", 0.7}};
+} kinds[QUANTIZE_LOOKS] = {{"brightness", "", 20}, {"contrast", "", 15}, {"size", " pixels", 0.7}};
 
 #define FEWEST_TO_COMPARE 4 /* pictures of the report */
+#define NAMED             3 /* culprits */
+#define BLANK             1 /* contrast: less is one colour */
+
+struct culprit {
+	const char *name;
+	double look, off;
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The furthest first; equals by name. */
+static int compare_culprits(const void *a, const void *b)
+{
+	const struct culprit *x = a, *y = b;
+
+	if (x->off != y->off)
+		return x->off < y->off ? 1 : -1;
+	return strcmp(x->name, y->name);
+}
+
+static double median(double *values, size_t count)
+{
+	qsort(values, count, sizeof *values, compare_numbers);
+	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* Every look as a person reads it. */
+static double shown(int kind, double look)
+{
+	return kind == QUANTIZE_SIZE ? exp(look) : look;
+}
+
+/* "A has 3, B has 250 and 4 more" */
+static void list_culprits(const struct culprit *culprits, size_t count, int kind, struct frcnn_buffer *out)
+{
+	for (size_t i = 0; i < count && i < NAMED; i++)
+		frcnn_buffer_printf(out, "%s%s has %.0f", i ? ", " : "", culprits[i].name,
+				    shown(kind, culprits[i].look));
+	if (count > NAMED)
+		frcnn_buffer_printf(out, " and %zu more", count - NAMED);
+}
+
+/* numbers: room for a number a picture of the report; culprits: for the calibration set. */
+static void compare_look(struct quantize_job *job, int kind, double *numbers, struct culprit *culprits)
+{
+	const struct quantize_set *report = &job->sets[QUANTIZE_REPORT], *own = &job->sets[QUANTIZE_CALIBRATION];
+	size_t count = 0, beyond = 0, seen = 0;
+	struct frcnn_buffer names = {0};
+	double middle, low, high, far;
+
+	for (size_t i = 0; i < report->count; i++) {
+		if (report->images[i].seen)
+			numbers[count++] = report->images[i].looks[kind];
+	}
+	if (count < FEWEST_TO_COMPARE)
+		return;
+	middle = median(numbers, count);
+	low = numbers[count / 8] - kinds[kind].slack;
+	high = numbers[count - 1 - count / 8] + kinds[kind].slack;
+	for (size_t i = 0; i < count; i++)
+		numbers[i] = fabs(numbers[i] - middle);
+	far = 4 * 1.4826 * median(numbers, count) + kinds[kind].slack;
+	for (size_t i = 0; i < own->count; i++) {
+		const struct quantize_image *image = &own->images[i];
+		double look = image->looks[kind], off = fabs(look - middle);
+
+		seen += image->seen;
+		if (image->seen && off > far && (look < low || look > high))
+			culprits[beyond++] = (struct culprit){image->input->name, look, off};
+	}
+	if (beyond == 0)
+		return;
+	qsort(culprits, beyond, sizeof *culprits, compare_culprits);
+	list_culprits(culprits, beyond, kind, &names);
+	if (!names.failed)
+		quantize_warn(job, "%s of %zu of %zu calibration images lies far from the report's median %.0f%s: %s",
+			      kinds[kind].name, beyond, seen, shown(kind, middle), kinds[kind].unit, names.data);
+	frcnn_buffer_free(&names);
+}
+
+/* A picture of one colour tells nothing of the ranges of activations. */
+static void find_blanks(struct quantize_job *job, struct culprit *culprits)
+{
+	const struct quantize_set *own = &job->sets[QUANTIZE_CALIBRATION];
+	size_t blank = 0;
+
+	for (size_t i = 0; i < own->count; i++) {
+		if (own->images[i].seen && own->images[i].looks[QUANTIZE_CONTRAST] < BLANK)
+			culprits[blank++] = (struct culprit){.name = own->images[i].input->name};
+	}
+	if (blank == 0)
+		return;
+	qsort(culprits, blank, sizeof *culprits, compare_culprits);
+	quantize_warn(job, "%zu of %zu calibration images show%s nothing but one colour: %s%s", blank, own->count,
+		      blank == 1 ? "s" : "", culprits[0].name, blank > 1 ? " and others" : "");
+}
 
 void quantize_compare_looks(struct quantize_job *job)
 {
-	const struct quantize_set *report = &job->sets[QUANTIZE_REPORT], *own = &job->sets[QUANTIZE_CALIBRATION];
+	double *numbers = frcnn_calloc(job->sets[QUANTIZE_REPORT].count, sizeof *numbers);
+	struct culprit *culprits = frcnn_calloc(job->sets[QUANTIZE_CALIBRATION].count, sizeof *culprits);
 
-	for (int kind = 0; kind < QUANTIZE_LOOKS; kind++) {
-		double sum = 0, squares = 0, mean, far, furthest = 0;
-		size_t count = 0, beyond = 0, culprit = 0, seen = 0;
-
-		for (size_t i = 0; i < report->count; i++) {
-			if (!report->images[i].seen)
-				continue;
-			sum += report->images[i].looks[kind];
-			count++;
-		}
-		if (count < FEWEST_TO_COMPARE)
-			return;
-		mean = sum / (double)count;
-		for (size_t i = 0; i < report->count; i++) {
-			double off = report->images[i].looks[kind] - mean;
-
-			squares += report->images[i].seen ? off * off : 0;
-		}
-		far = 4 * sqrt(squares / (double)(count - 1)) + kinds[kind].slack;
-		for (size_t i = 0; i < own->count; i++) {
-			double off = fabs(own->images[i].looks[kind] - mean);
-
-			if (!own->images[i].seen)
-				continue;
-			seen++;
-			beyond += off > far;
-			if (off > furthest) {
-				furthest = off;
-				culprit = i;
-			}
-		}
-		if (beyond == 0)
-			continue;
-		sum = own->images[culprit].looks[kind];
-		quantize_warn(
-		    job,
-		    "%s of %zu of %zu calibration images lies far from the report's: %s has %.0f%s, those have %.0f",
-		    kinds[kind].name, beyond, seen, own->images[culprit].input->name,
-		    kind == QUANTIZE_SIZE ? exp(sum) : sum, kind == QUANTIZE_SIZE ? " pixels" : "",
-		    kind == QUANTIZE_SIZE ? exp(mean) : mean);
-	}
+	/* Lack of memory only loses warnings. */
+	for (int kind = 0; kind < QUANTIZE_LOOKS && numbers && culprits; kind++)
+		compare_look(job, kind, numbers, culprits);
+	if (culprits)
+		find_blanks(job, culprits);
+	free(numbers);
+	free(culprits);
 }

@@ -78,9 +78,9 @@ static void put_alone(struct frcnn_table *table, const char *name, double value)
 	frcnn_table_put(table, "");
 }
 
-static bool is_headline(const char *name)
+bool quantize_is_headline(const char *metric)
 {
-	return strcmp(name, "AP") == 0 || strcmp(name, "AP50") == 0 || strcmp(name, "AP75") == 0;
+	return strcmp(metric, "AP") == 0 || strcmp(metric, "AP50") == 0 || strcmp(metric, "AP75") == 0;
 }
 
 static void show_cost(const struct quantize_job *job, struct frcnn_buffer *out)
@@ -98,7 +98,7 @@ static void show_cost(const struct quantize_job *job, struct frcnn_buffer *out)
 		for (size_t i = 0; i < model->ndifferences; i++) {
 			const struct frcnn_report_difference *d = &model->differences[i];
 
-			if (d->class_level == (classes == 1) && (classes == 1 || is_headline(d->name)))
+			if (d->class_level == (classes == 1) && (classes == 1 || quantize_is_headline(d->name)))
 				put_difference(&table, d->name, d);
 		}
 	}
@@ -127,13 +127,19 @@ static void show_size(struct quantize_job *job, struct frcnn_buffer *out)
 	flush(&table, "Size and speed", job->format, out);
 }
 
-static size_t count_int8(const struct frcnn_quant_plan *plan)
+void quantize_sum_up(const struct frcnn_quant_plan *plan, struct frcnn_buffer *out)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < plan->nlayers; i++)
 		count += plan->layers[i].quantized;
-	return count;
+	frcnn_buffer_printf(out, "%zu of %zu int8, %.1f%% of the multiply-adds float", count, plan->nlayers,
+			    100 * frcnn_quant_plan_float_share(plan));
+}
+
+static void put_name(struct frcnn_table *table, const struct frcnn_quant_layer *layer)
+{
+	frcnn_table_printf(table, "%s%s%s", layer->name, layer->second[0] ? " + " : "", layer->second);
 }
 
 static void show_plan(const struct quantize_job *job, struct frcnn_buffer *out)
@@ -152,15 +158,96 @@ static void show_plan(const struct quantize_job *job, struct frcnn_buffer *out)
 
 		if (layer->quantized)
 			continue;
-		frcnn_table_printf(&table, "%s%s%s", layer->name, layer->second[0] ? " + " : "", layer->second);
+		put_name(&table, layer);
 		frcnn_table_printf(&table, "%.2f%%", total > 0 ? 100 * (double)layer->multiply_adds / total : 0);
 		frcnn_table_put(&table, layer->why ? layer->why : "");
 	}
-	frcnn_buffer_printf(&title, "Layers: %zu of %zu int8, %.1f%% of the multiply-adds float", count_int8(plan),
-			    plan->nlayers, 100 * frcnn_quant_plan_float_share(plan));
+	frcnn_buffer_puts(&title, "Layers: ");
+	quantize_sum_up(plan, &title);
 	out->failed |= title.failed;
 	flush(&table, title.failed ? "" : title.data, job->format, out);
 	frcnn_buffer_free(&title);
+}
+
+static void put_measured(struct frcnn_table *table, const char *format, double value)
+{
+	if (value < 0 || !isfinite(value))
+		frcnn_table_put(table, "-");
+	else
+		frcnn_table_printf(table, format, value);
+}
+
+static void show_sensitivity(const struct quantize_job *job, struct frcnn_buffer *out)
+{
+	struct frcnn_table table = {.columns = 5};
+	char title[80];
+
+	put_row(&table, "layer", "now");
+	put_row(&table, "output, dB", "found");
+	frcnn_table_put(&table, "shift");
+	for (size_t i = 0; i < job->plan.nlayers; i++) {
+		const struct frcnn_quant_layer *layer = &job->plan.layers[i];
+
+		put_name(&table, layer);
+		frcnn_table_put(&table, layer->quantized ? quantize_int8 : quantize_float);
+		if (isfinite(layer->output_snr))
+			frcnn_table_printf(&table, "%.1f", layer->output_snr);
+		else
+			frcnn_table_put(&table, "-");
+		put_measured(&table, "%.4f", layer->found);
+		put_measured(&table, "%.5f", layer->shift);
+	}
+	snprintf(title, sizeof title, "Each layer alone in int8, on %zu image%s", job->sensed,
+		 job->sensed == 1 ? "" : "s");
+	flush(&table, title, job->format, out);
+}
+
+static void show_search(const struct quantize_job *job, struct frcnn_buffer *out)
+{
+	const struct frcnn_quant_trail *trail = &job->trail;
+	struct frcnn_table table = {.columns = 6};
+	char title[80];
+
+	put_row(&table, "layer left float", "found");
+	put_row(&table, "shift", "gain");
+	put_row(&table, "noise", "kept");
+	frcnn_table_put(&table, "none");
+	put_measured(&table, "%.4f", trail->found);
+	put_measured(&table, "%.5f", trail->shift);
+	put_row(&table, "", "");
+	frcnn_table_put(&table, "");
+	for (size_t i = 0; i < trail->nsteps; i++) {
+		const struct frcnn_quant_step *step = &trail->steps[i];
+
+		put_name(&table, &job->plan.layers[step->layer]);
+		put_measured(&table, "%.4f", step->found);
+		put_measured(&table, "%.5f", step->shift);
+		frcnn_table_printf(&table, "%.4f", step->gain);
+		frcnn_table_printf(&table, "%.4f", step->noise);
+		frcnn_table_put(&table, step->kept ? "yes" : "no");
+	}
+	snprintf(title, sizeof title, "Search, on %zu images: the gates %s", job->sets[QUANTIZE_SEARCH].count,
+		 trail->holds ? "hold" : "fail");
+	flush(&table, title, job->format, out);
+}
+
+static void put_item(struct frcnn_buffer *out, const char *text)
+{
+	frcnn_buffer_puts(out, "- ");
+	frcnn_markdown_text(out, text);
+	frcnn_buffer_putc(out, '\n');
+}
+
+/* Text has them on standard error. */
+static void show_warnings(const struct quantize_job *job, struct frcnn_buffer *out)
+{
+	if (job->format != QUANTIZE_MARKDOWN || job->nquant_warnings + job->warnings.count == 0)
+		return;
+	frcnn_buffer_puts(out, "\n## Warnings\n\n");
+	for (size_t i = 0; i < job->nquant_warnings; i++)
+		put_item(out, job->quant_warnings[i].text);
+	for (size_t i = 0; i < job->warnings.count; i++)
+		put_item(out, job->warnings.items[i]);
 }
 
 static void show_gates(const struct quantize_job *job, struct frcnn_buffer *out)
@@ -278,6 +365,11 @@ static void json_layers(struct frcnn_json_writer *json, const struct quantize_jo
 		frcnn_json_put_int64(json, layer->multiply_adds);
 		put_number(json, "weight_snr", layer->weight_snr);
 		put_number(json, "input_snr", layer->input_snr);
+		if (job->sensed > 0) {
+			put_number(json, "output_snr", layer->output_snr);
+			put_number(json, "found", layer->found);
+			put_number(json, "shift", layer->shift);
+		}
 		frcnn_json_key(json, "inputs");
 		frcnn_json_begin_array(json);
 		for (int k = 0; k < layer->ninputs; k++) {
@@ -293,6 +385,35 @@ static void json_layers(struct frcnn_json_writer *json, const struct quantize_jo
 		frcnn_json_end_object(json);
 	}
 	frcnn_json_end_array(json);
+}
+
+static void json_search(struct frcnn_json_writer *json, const struct quantize_job *job)
+{
+	const struct frcnn_quant_trail *trail = &job->trail;
+
+	frcnn_json_key(json, "search");
+	frcnn_json_begin_object(json);
+	put_number(json, "found", trail->found);
+	put_number(json, "shift", trail->shift);
+	frcnn_json_key(json, "holds");
+	frcnn_json_put_bool(json, trail->holds);
+	frcnn_json_key(json, "steps");
+	frcnn_json_begin_array(json);
+	for (size_t i = 0; i < trail->nsteps; i++) {
+		const struct frcnn_quant_step *step = &trail->steps[i];
+
+		frcnn_json_begin_object(json);
+		put_text(json, "layer", job->plan.layers[step->layer].name);
+		put_number(json, "found", step->found);
+		put_number(json, "shift", step->shift);
+		put_number(json, "gain", step->gain);
+		put_number(json, "noise", step->noise);
+		frcnn_json_key(json, "kept");
+		frcnn_json_put_bool(json, step->kept);
+		frcnn_json_end_object(json);
+	}
+	frcnn_json_end_array(json);
+	frcnn_json_end_object(json);
 }
 
 static void json_gates(struct frcnn_json_writer *json, const struct frcnn_report *report)
@@ -369,7 +490,11 @@ static void show_json(struct quantize_job *job, int status, struct frcnn_buffer 
 			put_number(&json, sides[i], frcnn_samples_percentile(&job->seconds[i], 50));
 		frcnn_json_end_object(&json);
 	}
+	if (job->sensed > 0)
+		put_count(&json, "sensed", job->sensed);
 	json_layers(&json, job);
+	if (job->searched)
+		json_search(&json, job);
 	json_gates(&json, job->report);
 	json_warnings(&json, job);
 	frcnn_json_end_object(&json);
@@ -386,7 +511,12 @@ int quantize_show(struct quantize_job *job, int status, struct frcnn_buffer *out
 			show_cost(job, out);
 		show_size(job, out);
 		show_plan(job, out);
+		if (job->sensed > 0)
+			show_sensitivity(job, out);
+		if (job->searched)
+			show_search(job, out);
 		show_gates(job, out);
+		show_warnings(job, out);
 	}
 	return out->failed ? frcnn_fail_nomem(err) : 0;
 }

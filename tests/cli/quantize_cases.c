@@ -1,0 +1,300 @@
+/*
+ * quantize_cases - pictures and models that the tests of frcnn-quantize need and nobody has lying about.
+ *
+ *   quantize_cases picture black|noise|scene SEED OUT.png   160 x 120 pixels
+ *   quantize_cases change invert|mirror IN OUT.png          of any picture
+ *   quantize_cases model outlier|stubborn IN OUT            of a ResNet-18-FPN
+ *   quantize_cases xml FILE                                 ends 0 when the file is well-formed
+ *
+ * outlier: in each block of the body one channel between the two convolutions is 256 times what it was, and what reads
+ * it divides by that: the model computes the very same. stubborn: two channels of the box head's first layer are copies
+ * of a third, the one 1.375 times the other, and the second layer takes large multiples of both that cancel: in float
+ * nothing happens, in int8 no scale suits.
+ */
+#include "image/image.h"
+#include "model/model.h"
+
+#include <expat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 160, HEIGHT = 120 };
+
+static uint64_t state;
+
+static uint32_t next(void)
+{
+	uint64_t z = state += 0x9E3779B97F4A7C15;
+
+	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+	z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+	return (uint32_t)((z ^ (z >> 31)) >> 32);
+}
+
+static void die(const char *text)
+{
+	fprintf(stderr, "quantize_cases: %s\n", text);
+	exit(2);
+}
+
+static void *must(void *memory)
+{
+	if (!memory)
+		die("out of memory");
+	return memory;
+}
+
+static void check(int status, const struct frcnn_error *err)
+{
+	if (status < 0)
+		die(err->message);
+}
+
+/* ---- pictures -------------------------------------------------------------------------------------------------- */
+
+static void write_picture(const struct frcnn_image *image, const char *path)
+{
+	struct frcnn_buffer out = {0};
+	struct frcnn_error err;
+	FILE *file;
+
+	check(frcnn_png_encode(image, NULL, &out, &err), &err);
+	file = fopen(path, "wb");
+	if (!file || fwrite(out.data, 1, out.size, file) != out.size || fclose(file) != 0)
+		die("cannot write the picture");
+	frcnn_buffer_free(&out);
+}
+
+/* Boxes of some colours on a grey that rises from left to right. */
+static void draw_scene(uint8_t *rgb)
+{
+	for (int i = 0; i < WIDTH * HEIGHT * 3; i++)
+		rgb[i] = (uint8_t)(90 + i / 3 % WIDTH / 4);
+	for (int box = 0; box < 6; box++) {
+		int left = (int)(next() % (WIDTH - 40)), top = (int)(next() % (HEIGHT - 40));
+		int right = left + 12 + (int)(next() % 28), bottom = top + 12 + (int)(next() % 28);
+		uint32_t colour = next();
+
+		for (int y = top; y < bottom; y++) {
+			for (int x = left; x < right; x++) {
+				for (int c = 0; c < 3; c++)
+					rgb[(y * WIDTH + x) * 3 + c] = (uint8_t)(colour >> 8 * c);
+			}
+		}
+	}
+}
+
+static void make_picture(const char *kind, const char *seed, const char *path)
+{
+	struct frcnn_image image;
+	struct frcnn_error err;
+
+	state = strtoull(seed, NULL, 10);
+	check(frcnn_image_new(WIDTH, HEIGHT, &image, &err), &err);
+	if (strcmp(kind, "noise") == 0) {
+		for (int i = 0; i < WIDTH * HEIGHT * 3; i++)
+			image.rgb[i] = (uint8_t)next();
+	} else if (strcmp(kind, "scene") == 0) {
+		draw_scene(image.rgb);
+	} else if (strcmp(kind, "black") == 0) {
+		image.rgb[0] = (uint8_t)(state % 8); /* no two the same */
+	} else {
+		die("no such kind of picture");
+	}
+	write_picture(&image, path);
+	frcnn_image_free(&image);
+}
+
+static void change_picture(const char *kind, const char *from, const char *path)
+{
+	const struct frcnn_image_options options = {0};
+	struct frcnn_image image = {0};
+	struct frcnn_file file = {0};
+	struct frcnn_error err;
+
+	check(frcnn_file_open(from, 0, &file, &err), &err);
+	check(frcnn_image_decode(file.data, file.size, &options, &image, &err), &err);
+	for (int y = 0; y < image.height; y++) {
+		uint8_t *row = image.rgb + (size_t)y * (size_t)image.width * 3;
+
+		for (int i = 0; i < image.width * 3 && strcmp(kind, "invert") == 0; i++)
+			row[i] = (uint8_t)(255 - row[i]);
+		for (int x = 0; x < image.width / 2 && strcmp(kind, "mirror") == 0; x++) {
+			uint8_t *a = row + 3 * x, *b = row + 3 * (image.width - 1 - x), old[3];
+
+			memcpy(old, a, 3);
+			memcpy(a, b, 3);
+			memcpy(b, old, 3);
+		}
+	}
+	write_picture(&image, path);
+	frcnn_image_free(&image);
+	frcnn_file_close(&file);
+}
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+
+struct copy {
+	struct frcnn_named_tensor *tensors;
+	size_t count;
+};
+
+static void copy_tensors(const struct frcnn_checkpoint *from, struct copy *out)
+{
+	struct frcnn_error err;
+
+	out->tensors = must(calloc(from->ntensors, sizeof *out->tensors));
+	for (size_t i = 0; i < from->ntensors; i++) {
+		const struct frcnn_tensor *t = &from->tensors[i];
+		struct frcnn_named_tensor *copy = &out->tensors[out->count];
+		float *values;
+
+		if (strstr(t->name, "num_batches_tracked"))
+			continue;
+		values = must(calloc((size_t)t->elements + 1, sizeof *values));
+		check(frcnn_tensor_to_float(t, values, &err), &err);
+		*copy = (struct frcnn_named_tensor){.name = t->name, .ndim = t->ndim, .data = values};
+		copy->dtype = FRCNN_F32;
+		memcpy(copy->shape, t->shape, sizeof copy->shape);
+		out->count++;
+	}
+}
+
+/* The values of a tensor, to be changed. */
+static float *find(struct copy *copy, const char *block, const char *part, int64_t shape[FRCNN_MAX_DIMS])
+{
+	char name[160];
+
+	snprintf(name, sizeof name, "%s.%s", block, part);
+	for (size_t i = 0; i < copy->count; i++) {
+		if (strcmp(copy->tensors[i].name, name) == 0) {
+			memcpy(shape, copy->tensors[i].shape, sizeof copy->tensors[i].shape);
+			return (float *)(uintptr_t)copy->tensors[i].data;
+		}
+	}
+	die("the model is not a ResNet-18-FPN");
+	return NULL;
+}
+
+static void add_outliers(struct copy *copy)
+{
+	int64_t shape[FRCNN_MAX_DIMS];
+
+	for (int block = 0; block < 8; block++) {
+		char name[64];
+		float *gamma, *beta, *next_weight;
+		int64_t channel;
+
+		snprintf(name, sizeof name, "backbone.body.layer%d.%d", 1 + block / 2, block % 2);
+		gamma = find(copy, name, "bn1.weight", shape);
+		beta = find(copy, name, "bn1.bias", shape);
+		/* the one that is nearest to never being cut off: it has something to say */
+		channel = 0;
+		for (int64_t k = 1; k < shape[0]; k++)
+			channel = beta[k] > beta[channel] ? k : channel;
+		gamma[channel] *= 256;
+		beta[channel] *= 256;
+		next_weight = find(copy, name, "conv2.weight", shape);
+		for (int64_t k = 0; k < shape[0]; k++) {
+			for (int64_t i = 0; i < shape[2] * shape[3]; i++)
+				next_weight[(k * shape[1] + channel) * shape[2] * shape[3] + i] /= 256;
+		}
+	}
+}
+
+/* Sum of squares of what reads channel c. */
+static double energy(const float *weight, const int64_t *shape, int64_t c)
+{
+	double sum = 0;
+
+	for (int64_t k = 0; k < shape[0]; k++)
+		sum += (double)weight[k * shape[1] + c] * weight[k * shape[1] + c];
+	return sum;
+}
+
+static void make_stubborn(struct copy *copy)
+{
+	int64_t first[FRCNN_MAX_DIMS], second[FRCNN_MAX_DIMS], bias_shape[FRCNN_MAX_DIMS];
+	float *w6 = find(copy, "roi_heads.box_head", "fc6.weight", first);
+	float *b6 = find(copy, "roi_heads.box_head", "fc6.bias", bias_shape);
+	float *w7 = find(copy, "roi_heads.box_head", "fc7.weight", second);
+	int64_t row = first[1], most = 0, least[2] = {0, 1};
+	float largest = 0;
+
+	for (int64_t c = 0; c < second[1]; c++) {
+		double e = energy(w7, second, c);
+
+		most = e > energy(w7, second, most) ? c : most;
+		if (c > 1 && e < energy(w7, second, least[0]))
+			least[0] = c;
+		else if (c > 1 && e < energy(w7, second, least[1]))
+			least[1] = c;
+	}
+	for (int64_t i = 0; i < second[0] * second[1]; i++)
+		largest = w7[i] > largest ? w7[i] : largest;
+	for (int copies = 0; copies < 2; copies++) {
+		float factor = copies ? 1.375f : 1;
+		int64_t channel = least[copies];
+
+		for (int64_t i = 0; i < row; i++)
+			w6[channel * row + i] = factor * w6[most * row + i];
+		b6[channel] = factor * b6[most];
+		for (int64_t k = 0; k < second[0]; k++)
+			w7[k * second[1] + channel] = (copies ? -1 : 1) * 64 * largest / factor;
+	}
+}
+
+static void change_model(const char *kind, const char *from, const char *path)
+{
+	struct frcnn_model *model = NULL;
+	struct copy copy = {0};
+	struct frcnn_error err;
+
+	check(frcnn_model_open(from, NULL, &model, &err), &err);
+	copy_tensors(&model->checkpoint, &copy);
+	if (strcmp(kind, "outlier") == 0)
+		add_outliers(&copy);
+	else if (strcmp(kind, "stubborn") == 0)
+		make_stubborn(&copy);
+	else
+		die("no such kind of model");
+	check(frcnn_safetensors_write_tensors(path, &model->description, copy.tensors, copy.count, NULL, &err), &err);
+	for (size_t i = 0; i < copy.count; i++)
+		free((void *)(uintptr_t)copy.tensors[i].data);
+	free(copy.tensors);
+	frcnn_model_close(model);
+}
+
+/* ---- pages ----------------------------------------------------------------------------------------------------- */
+
+static void check_xml(const char *path)
+{
+	XML_Parser parser = must(XML_ParserCreate("UTF-8"));
+	struct frcnn_file file = {0};
+	struct frcnn_error err;
+
+	check(frcnn_file_open(path, 0, &file, &err), &err);
+	if (XML_Parse(parser, (const char *)file.data, (int)file.size, 1) == XML_STATUS_ERROR) {
+		fprintf(stderr, "%s:%lu: %s\n", path, (unsigned long)XML_GetCurrentLineNumber(parser),
+			XML_ErrorString(XML_GetErrorCode(parser)));
+		exit(1);
+	}
+	XML_ParserFree(parser);
+	frcnn_file_close(&file);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 5 && strcmp(argv[1], "picture") == 0)
+		make_picture(argv[2], argv[3], argv[4]);
+	else if (argc == 5 && strcmp(argv[1], "change") == 0)
+		change_picture(argv[2], argv[3], argv[4]);
+	else if (argc == 5 && strcmp(argv[1], "model") == 0)
+		change_model(argv[2], argv[3], argv[4]);
+	else if (argc == 3 && strcmp(argv[1], "xml") == 0)
+		check_xml(argv[2]);
+	else
+		die("see the top of quantize_cases.c");
+	return 0;
+}
