@@ -1,11 +1,10 @@
 /* Layers that cannot bear int8: what each one costs alone, and which are left float until the gates hold. */
 #include "quantize/job.h"
 
-#include <math.h>
-
 #define SENSED    8  /* pictures of the search set that layers are looked at alone with, at the most */
 #define FEWEST    4  /* pictures to choose anything by */
-#define LEAST_SNR 10 /* dB, of input and weights together: less is hardly the layer that it was */
+#define HEARD     4  /* pictures of the calibration set for the outputs of layers, at the most */
+#define LEAST_SNR 10 /* dB, of a layer's output: less is hardly the layer that it was */
 
 /* What is known of the search set while plans are tried. */
 struct search {
@@ -130,31 +129,32 @@ static int look(struct search *s, struct frcnn_error *err)
 	return status;
 }
 
-/* Every layer alone, into the plan. */
-static int sense(struct search *s, struct frcnn_error *err)
+/* Every layer alone on pictures of a set, into the plan: its output, or what becomes of detections too. */
+static int sense(struct search *s, struct quantize_set *set, bool outputs, struct frcnn_error *err)
 {
 	struct quantize_job *job = s->job;
 	struct frcnn_detector_options options;
 	struct frcnn_sensitivity *sensitivity = NULL;
-	size_t most = s->set->count < SENSED ? s->set->count : SENSED;
+	size_t most = outputs ? HEARD : SENSED;
 	int status;
 
+	most = set->count < most ? set->count : most;
 	quantize_detector_options(job, &options);
 	frcnn_progress_start(most, 0, job->progress);
 	status = frcnn_sensitivity_new(s->quantizer, &job->plan, &options, &sensitivity, err);
 	for (size_t i = 0; i < most && status == 0; i++) {
 		struct frcnn_decoded decoded;
 
-		status = quantize_take_picture(job, &s->set->images[i], &decoded, err);
+		status = quantize_take_picture(job, &set->images[i], &decoded, err);
 		if (status > 0)
-			status = frcnn_sensitivity_add(sensitivity, &decoded.image, err);
+			status = frcnn_sensitivity_add(sensitivity, &decoded.image, outputs, err);
 		frcnn_image_free(&decoded.image);
 		frcnn_progress_update(i + 1);
 	}
 	frcnn_progress_end();
 	if (status == 0) {
 		frcnn_sensitivity_tell(sensitivity, &job->plan);
-		job->sensed = most;
+		job->sensed = outputs ? 0 : most;
 	}
 	frcnn_sensitivity_free(sensitivity);
 	return status;
@@ -172,7 +172,7 @@ static int search(struct search *s, struct frcnn_error *err)
 	if (status == 0)
 		status = judge(s, &job->plan, &start, err);
 	if (status == 0 && !start.holds && job->sensed == 0)
-		status = sense(s, err);
+		status = sense(s, s->set, false, err);
 	if (status == 0)
 		status =
 		    frcnn_quant_search(&job->plan, job->locked, job->max_float, &start, judge, s, &job->trail, err);
@@ -181,14 +181,13 @@ static int search(struct search *s, struct frcnn_error *err)
 	return status;
 }
 
-/* Of the default plan: what is known to be hopeless without looking at any picture again. */
+/* Of the default plan: what is hopeless whatever the gates. */
 static void give_up(struct quantize_job *job)
 {
 	for (size_t i = 0; i < job->plan.nlayers && !job->quantize_all; i++) {
 		struct frcnn_quant_layer *layer = &job->plan.layers[i];
-		double noise = pow(10, -layer->input_snr / 10) + pow(10, -layer->weight_snr / 10);
 
-		if (!layer->quantized || job->locked[i] || noise < pow(10, -LEAST_SNR / 10.0))
+		if (!layer->quantized || job->locked[i] || layer->output_snr >= LEAST_SNR)
 			continue;
 		layer->quantized = false;
 		if (frcnn_quant_plan_float_share(&job->plan) > job->max_float) {
@@ -197,7 +196,7 @@ static void give_up(struct quantize_job *job)
 		}
 		layer->why = "signal to noise";
 		quantize_warn(job, "layer %s stays float: in int8 its signal to noise would be %.1f dB", layer->name,
-			      -10 * log10(noise));
+			      layer->output_snr);
 	}
 }
 
@@ -205,14 +204,12 @@ int quantize_search(struct quantize_job *job, const struct frcnn_quantizer *quan
 {
 	struct quantize_set *set = &job->sets[QUANTIZE_SEARCH];
 	struct search s = {.job = job, .quantizer = quantizer, .set = set};
-	int status = 0;
+	int status = sense(&s, &job->sets[QUANTIZE_CALIBRATION], true, err);
 
-	give_up(job);
-	if (job->sensitivity) {
-		s.set = set->count > 0 ? set : &job->sets[QUANTIZE_CALIBRATION];
-		status = sense(&s, err);
-		s.set = set;
-	}
+	if (status == 0)
+		give_up(job);
+	if (status == 0 && job->sensitivity)
+		status = sense(&s, set->count > 0 ? set : &job->sets[QUANTIZE_CALIBRATION], false, err);
 	if (status < 0 || job->gates.count == 0)
 		return status;
 	if (set->count < FEWEST) {

@@ -15,7 +15,7 @@
 /*
  * On float input, of a layer alone: the signal to noise of its output, activation and fused addition included, and what
  * detections become of it. A picture costs one float pass, in which all values are kept, and then for each layer what
- * comes after it: on average half a pass.
+ * comes after it: on average half a pass. Of outputs alone it costs little more than two passes.
  */
 struct frcnn_sensitivity;
 
@@ -24,7 +24,8 @@ int frcnn_sensitivity_new(const struct frcnn_quantizer *quantizer, const struct 
 			  const struct frcnn_detector_options *options, struct frcnn_sensitivity **out,
 			  struct frcnn_error *err);
 void frcnn_sensitivity_free(struct frcnn_sensitivity *sensitivity);
-int frcnn_sensitivity_add(struct frcnn_sensitivity *sensitivity, const struct frcnn_image *image,
+/* outputs: only those of the layers are looked at, not the detections. */
+int frcnn_sensitivity_add(struct frcnn_sensitivity *sensitivity, const struct frcnn_image *image, bool outputs,
 			  struct frcnn_error *err);
 /* output_snr, found and shift of each layer over the pictures added, into a plan of the same layers. */
 void frcnn_sensitivity_tell(const struct frcnn_sensitivity *sensitivity, struct frcnn_quant_plan *plan);

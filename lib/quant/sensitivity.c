@@ -89,7 +89,8 @@ static void compare(void *context, const float *first, const float *second, size
 	sums->noise += noise;
 }
 
-int frcnn_sensitivity_add(struct frcnn_sensitivity *s, const struct frcnn_image *image, struct frcnn_error *err)
+int frcnn_sensitivity_add(struct frcnn_sensitivity *s, const struct frcnn_image *image, bool outputs,
+			  struct frcnn_error *err)
 {
 	struct frcnn_detections before, after;
 	int status = frcnn_detect(s->detector, image, &before, err);
@@ -97,10 +98,10 @@ int frcnn_sensitivity_add(struct frcnn_sensitivity *s, const struct frcnn_image 
 	/* The layers of the head come last, and those of the features must not have run again before them. */
 	for (size_t i = s->ours.nlayers; i-- > 0 && !status;) {
 		const struct frcnn_quant_layer *layer = &s->ours.layers[i];
-		const struct frcnn_again again = {layer->head, layer->params, compare, &s->layers[i]};
+		const struct frcnn_again again = {layer->head, layer->params, outputs, compare, &s->layers[i]};
 
 		status = frcnn_detect_again(s->detector, image, &again, &after, err);
-		if (!status)
+		if (!status && !outputs)
 			status = frcnn_agreement_add(&s->layers[i].agreement, &before, &after, err);
 		frcnn_detections_free(&after);
 	}
