@@ -237,16 +237,37 @@ static void choose_bf16(struct network *net)
 			as[i] = as[g->nodes[i].input[0]];
 }
 
+/* Whether a node may write bytes: int8 convolutions, and such of float32 as are multiplied directly. */
+static bool makes_bytes(const struct network *net, int i)
+{
+	const struct frcnn_graph *g = &net->graph;
+	const struct frcnn_node *node = &g->nodes[i];
+	struct frcnn_conv conv;
+
+	if (node->op == FRCNN_OP_INPUT)
+		return node->channels > 3;
+	if (node->op != FRCNN_OP_CONV)
+		return false;
+	conv = geometry(net, g, NULL, i);
+	return conv.scale || (node->groups == 1 && !frcnn_winograd_fits(&conv));
+}
+
+/* Upsampling copies four bytes as if they were a float. */
+static bool copies_bytes(const struct frcnn_node *node)
+{
+	return node->op == FRCNN_OP_MAX_POOL || (node->op == FRCNN_OP_UPSAMPLE && node->channels % 4 == 0);
+}
+
 static bool same(struct frcnn_quant a, struct frcnn_quant b)
 {
 	return a.scale == b.scale && a.zero == b.zero;
 }
 
 /*
- * In bytes are the values that int8 convolutions (and the upsampling of such) write, or that come into the network as
- * features, and that nothing reads but int8 convolutions, as their input with one scale and zero, or as residual, and
- * upsampling whose own value lies in bytes. All else is float32, which int8 convolutions quantize as they read it.
- * This depends on the graph alone. Upsampling copies four bytes as if they were a float.
+ * In bytes are the values that convolutions write, that come into the network as features, or that are copies of such,
+ * and that nothing in the graph reads but int8 convolutions, as their input with one scale and zero, or as residual,
+ * and nodes that copy them and whose own value lies in bytes. All else is float32, which int8 convolutions quantize as
+ * they read it; outputs are either, too. This depends on the graph alone.
  */
 static void choose_bytes(struct network *net)
 {
@@ -254,20 +275,13 @@ static void choose_bytes(struct network *net)
 	enum frcnn_storage *as = net->shared->storage;
 	struct frcnn_quant *quant = net->shared->quant;
 
-	for (size_t i = 0; i < g->count; i++) {
-		const struct frcnn_node *node = &g->nodes[i];
-
-		if ((node->op == FRCNN_OP_CONV && g->params[node->params].scale) ||
-		    (node->op == FRCNN_OP_INPUT && node->channels > 3) ||
-		    (node->op == FRCNN_OP_UPSAMPLE && node->channels % 4 == 0))
+	for (size_t i = 0; i < g->count; i++)
+		if (makes_bytes(net, (int)i) || copies_bytes(&g->nodes[i]))
 			as[i] = FRCNN_AS_U8;
-	}
-	for (int k = 0; k < g->noutputs; k++)
-		as[g->outputs[k]] = FRCNN_AS_F32;
 	for (size_t i = g->count; i-- > 0;) {
 		const struct frcnn_node *node = &g->nodes[i];
 		bool int8 = node->op == FRCNN_OP_CONV && g->params[node->params].scale;
-		bool copies = node->op == FRCNN_OP_UPSAMPLE && as[i] == FRCNN_AS_U8;
+		bool copies = copies_bytes(node) && as[i] == FRCNN_AS_U8;
 		int x = node->input[0];
 
 		if (node->dead || x < 0)
@@ -289,7 +303,7 @@ static void choose_bytes(struct network *net)
 	for (size_t i = 0; i < g->count; i++) {
 		const struct frcnn_node *node = &g->nodes[i];
 
-		if (node->op == FRCNN_OP_UPSAMPLE && !node->dead) {
+		if (copies_bytes(node) && !node->dead) {
 			as[i] = as[node->input[0]];
 			quant[i] = quant[node->input[0]];
 		}
@@ -653,8 +667,8 @@ static void run_node(struct network *net, int i)
 		frcnn_scale_run(net->shared->kernels, in, net->pool, x, z, y);
 		break;
 	case FRCNN_OP_MAX_POOL:
-		frcnn_max_pool_run(net->shared->kernels, in, out, node->kernel_h, node->stride, node->pad, net->pool, x,
-				   y);
+		frcnn_max_pool_run(net->shared->kernels, in, out, node->kernel_h, node->stride, node->pad,
+				   net->shared->storage[i], net->pool, x, y);
 		break;
 	case FRCNN_OP_GLOBAL_MEAN:
 		frcnn_global_mean_run(in, net->pool, x, y);
@@ -696,7 +710,8 @@ static int cpu_run(void *network, int n, struct frcnn_error *err)
 	return 0;
 }
 
-static int cpu_again(void *network, int params, frcnn_comparer *compare, void *context, struct frcnn_error *err)
+static int cpu_again(void *network, int params, bool only, frcnn_comparer *compare, void *context,
+		     struct frcnn_error *err)
 {
 	struct network *net = network;
 	float *first = NULL;
@@ -713,7 +728,7 @@ static int cpu_again(void *network, int params, frcnn_comparer *compare, void *c
 		bool changed = node->op == FRCNN_OP_CONV && node->params == params;
 
 		begun = begun || changed;
-		if (node->dead || !begun)
+		if (node->dead || !begun || (only && !changed))
 			continue;
 		if (changed && count > room) {
 			free(first);
@@ -727,6 +742,8 @@ static int cpu_again(void *network, int params, frcnn_comparer *compare, void *c
 			run_node(net, i);
 		if (changed && !status && compare)
 			compare(context, first, value, count);
+		if (only && !status)
+			memcpy(value, first, count * sizeof *first);
 	}
 	net->second = -1;
 	free(first);
@@ -738,8 +755,17 @@ static struct frcnn_feature_map cpu_output(void *network, int i)
 	struct network *net = network;
 	int node = net->graph.outputs[i];
 
-	return (struct frcnn_feature_map){net->arena + net->plan->offset[node], net->plan->heights[node],
-					  net->plan->widths[node], net->graph.nodes[node].channels};
+	const float *data = net->arena + net->plan->offset[node];
+	bool bytes = net->shared->storage[node] == FRCNN_AS_U8;
+
+	return (struct frcnn_feature_map){
+	    .data = bytes ? NULL : data,
+	    .height = net->plan->heights[node],
+	    .width = net->plan->widths[node],
+	    .channels = net->graph.nodes[node].channels,
+	    .bytes = bytes ? (const uint8_t *)data : NULL,
+	    .quant = net->shared->quant[node],
+	};
 }
 
 static void cpu_watch(void *network, frcnn_watcher *see, void *context)

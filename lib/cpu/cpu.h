@@ -70,8 +70,9 @@ void frcnn_depthwise_run(const struct frcnn_kernels *kernels, const struct frcnn
 struct frcnn_map {
 	int n, height, width, channels;
 };
+/* x and y in float32 or both in bytes. */
 void frcnn_max_pool_run(const struct frcnn_kernels *kernels, struct frcnn_map in, struct frcnn_map out, int kernel,
-			int stride, int pad, struct frcnn_pool *pool, const float *x, float *y);
+			int stride, int pad, enum frcnn_storage as, struct frcnn_pool *pool, const void *x, void *y);
 void frcnn_upsample_run(struct frcnn_map in, struct frcnn_map out, struct frcnn_pool *pool, const float *x, float *y);
 void frcnn_add_run(const struct frcnn_kernels *kernels, size_t n, enum frcnn_gemm_act act, struct frcnn_pool *pool,
 		   const float *x, const float *residual, float *y);

@@ -11,6 +11,7 @@ struct map_job {
 	float *y;
 	size_t n;
 	enum frcnn_gemm_act act;
+	enum frcnn_storage as; /* max_pool: x and y are bytes where it says so */
 };
 
 static size_t row_floats(struct frcnn_map map)
@@ -21,26 +22,29 @@ static size_t row_floats(struct frcnn_map map)
 static void max_pool_task(void *context, size_t index, int worker)
 {
 	const struct map_job *job = context;
-	size_t c = (size_t)job->in.channels, n = index / (size_t)job->out.height;
+	size_t c = (size_t)job->in.channels, n = index / (size_t)job->out.height, size = frcnn_storage_size(job->as);
 	int oy = (int)(index % (size_t)job->out.height);
-	const float *image = job->x + n * (size_t)job->in.height * row_floats(job->in);
-	float *y = job->y + index * row_floats(job->out);
+	const char *image = (const char *)job->x + n * (size_t)job->in.height * row_floats(job->in) * size;
+	char *y = (char *)job->y + index * row_floats(job->out) * size;
 
 	(void)worker;
-	for (int ox = 0; ox < job->out.width; ox++, y += c) {
+	for (int ox = 0; ox < job->out.width; ox++, y += c * size) {
 		bool first = true;
 
 		for (int r = 0; r < job->kernel; r++) {
 			for (int s = 0; s < job->kernel; s++) {
 				int iy = oy * job->stride - job->pad + r, ix = ox * job->stride - job->pad + s;
-				const float *x = image + ((ptrdiff_t)iy * job->in.width + ix) * (ptrdiff_t)c;
+				const char *x = image + ((ptrdiff_t)iy * job->in.width + ix) * (ptrdiff_t)(c * size);
 
 				if (iy < 0 || iy >= job->in.height || ix < 0 || ix >= job->in.width)
 					continue;
 				if (first)
-					memcpy(y, x, c * sizeof *y);
+					memcpy(y, x, c * size);
+				else if (job->as == FRCNN_AS_U8)
+					frcnn_kernels_int8_get(job->kernels)
+					    ->max_into((uint8_t *)y, (const uint8_t *)x, c);
 				else
-					job->kernels->max_into(y, x, c);
+					job->kernels->max_into((float *)(void *)y, (const float *)(const void *)x, c);
 				first = false;
 			}
 		}
@@ -48,10 +52,11 @@ static void max_pool_task(void *context, size_t index, int worker)
 }
 
 void frcnn_max_pool_run(const struct frcnn_kernels *kernels, struct frcnn_map in, struct frcnn_map out, int kernel,
-			int stride, int pad, struct frcnn_pool *pool, const float *x, float *y)
+			int stride, int pad, enum frcnn_storage as, struct frcnn_pool *pool, const void *x, void *y)
 {
 	struct map_job job = {.kernels = kernels, .in = in, .out = out, .kernel = kernel, .stride = stride, .pad = pad};
 
+	job.as = as;
 	job.x = x;
 	job.y = y;
 	frcnn_pool_run(pool, (size_t)out.n * (size_t)out.height, max_pool_task, &job);

@@ -12,8 +12,8 @@
  * undefined the lower input index comes first.
  *
  * Conventions
- *   - Activations are float32, NHWC with N = 1: feature maps (H, W, C), RoI
- *     features (R, 7, 7, C).
+ *   - Activations are float32, NHWC with N = 1: feature maps (H, W, C), which may lie
+ *     in an int8 layer's bytes, RoI features (R, 7, 7, C).
  *   - Boxes are corners x1, y1, x2, y2, four floats each. "Network pixels" are those
  *     of the resized image (before padding), "image pixels" those of the input.
  *   - Results live in the caller's arrays or in a workspace, where they stay until
@@ -83,6 +83,7 @@ int frcnn_detector_second(struct frcnn_detector *detector, const struct frcnn_mo
 struct frcnn_again {
 	bool head;               /* of the head's graph; else of the features' */
 	int params;              /* index into that graph's params */
+	bool only;               /* nothing but that layer: the detections are none, or the float ones */
 	frcnn_comparer *compare; /* shown what that layer computed, float and int8 (graph/backend.h), or NULL */
 	void *context;
 };
@@ -216,10 +217,13 @@ int frcnn_propose_boxes(struct frcnn_pool *pool, const struct frcnn_rpn_level *l
 
 /* ---- RoI features (roi_align.c, roi_pool.c) -------------------------------------------------- */
 
+/* (height, width, channels), in float32 or in bytes: one of the two is NULL. */
 struct frcnn_feature {
-	const float *data; /* (height, width, channels) */
+	const float *data;
 	int height, width;
 	float scale; /* network pixels -> cells */
+	const uint8_t *bytes;
+	struct frcnn_quant quant;
 };
 
 /* Which level each box is pooled from: floor(4 + log2(sqrt(area) / 224) + 1e-6) in float32, clamped to the levels that

@@ -324,8 +324,8 @@ static int run_features(struct frcnn_detector *d, const struct frcnn_view *view,
 
 	if (d->again) {
 		if (!status && !d->again->head)
-			status =
-			    d->backend->again(d->features, d->again->params, d->again->compare, d->again->context, err);
+			status = d->backend->again(d->features, d->again->params, d->again->only, d->again->compare,
+						   d->again->context, err);
 		return status;
 	}
 	if (!status)
@@ -380,7 +380,8 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 	d->outputs = outputs;
 	for (int i = 0; i < d->common->graphs.nfeatures; i++) {
 		map = d->backend->output(d->features, i);
-		features[i] = (struct frcnn_feature){map.data, map.height, map.width, d->params.roi_scales[i]};
+		features[i] = (struct frcnn_feature){map.data,  map.height, map.width, d->params.roi_scales[i],
+						     map.bytes, map.quant};
 	}
 	d->workspace.kernels = frcnn_kernels_get(frcnn_detector_cpu(d)); /* none for the reference */
 	*rows = d->outputs;
@@ -399,8 +400,8 @@ static int run_head(struct frcnn_detector *d, const float *boxes, size_t count, 
 		if (!status)
 			status = d->backend->run(d->head, (int)n, err);
 		if (!status && d->again && d->again->head)
-			status =
-			    d->backend->again(d->head, d->again->params, d->again->compare, d->again->context, err);
+			status = d->backend->again(d->head, d->again->params, d->again->only, d->again->compare,
+						   d->again->context, err);
 		if (!status && count > most)
 			memcpy(d->outputs + at * width, d->backend->output(d->head, 0).data, n * width * sizeof **rows);
 		else if (!status)
@@ -554,10 +555,17 @@ int frcnn_detector_second(struct frcnn_detector *d, const struct frcnn_model *mo
 int frcnn_detect_again(struct frcnn_detector *d, const struct frcnn_image *image, const struct frcnn_again *again,
 		       struct frcnn_detections *out, struct frcnn_error *err)
 {
+	struct frcnn_view view = whole(image);
+	struct frcnn_transform_size size;
 	int status;
 
 	d->again = again;
-	status = frcnn_detect(d, image, out, err);
+	if (again->only && !again->head) {
+		memset(out, 0, sizeof *out);
+		status = run_features(d, &view, &size, out, err);
+	} else {
+		status = frcnn_detect(d, image, out, err);
+	}
 	d->again = NULL;
 	return status;
 }

@@ -82,16 +82,24 @@ static void align_roi(const struct frcnn_kernels *kernels, const struct frcnn_fe
 	for (int bin = 0; bin < FRCNN_ROI_SIZE * FRCNN_ROI_SIZE; bin++, out += pixel) {
 		const struct taps *y = &rows[bin / FRCNN_ROI_SIZE], *x = &columns[bin % FRCNN_ROI_SIZE];
 		const float *cells[MOST_TAPS * MOST_TAPS];
+		const uint8_t *bytes[MOST_TAPS * MOST_TAPS];
 		float weights[MOST_TAPS * MOST_TAPS];
 		size_t count = 0;
 		for (int i = 0; i < y->count; i++) {
-			const float *row = feature->data + (size_t)y->cell[i] * (size_t)feature->width * pixel;
+			size_t row = (size_t)y->cell[i] * (size_t)feature->width;
 			for (int j = 0; j < x->count; j++, count++) {
-				cells[count] = row + (size_t)x->cell[j] * pixel;
+				size_t cell = (row + (size_t)x->cell[j]) * pixel;
+				if (feature->bytes)
+					bytes[count] = feature->bytes + cell;
+				else
+					cells[count] = feature->data + cell;
 				weights[count] = y->weight[i] * x->weight[j] * share;
 			}
 		}
-		kernels->weigh(out, cells, weights, count, pixel);
+		if (feature->bytes)
+			frcnn_kernels_int8_get(kernels)->weigh(out, bytes, feature->quant, weights, count, pixel);
+		else
+			kernels->weigh(out, cells, weights, count, pixel);
 	}
 }
 

@@ -47,6 +47,15 @@ static void take_maximum(const float *restrict cell, int channels, float *restri
 		out[i] = cell[i] > out[i] ? cell[i] : out[i];
 }
 
+static void take_maximum_of_bytes(const uint8_t *restrict cell, struct frcnn_quant quant, int channels,
+				  float *restrict out)
+{
+	for (int i = 0; i < channels; i++) {
+		float value = (float)(cell[i] - quant.zero) * quant.scale;
+		out[i] = value > out[i] ? value : out[i];
+	}
+}
+
 static void pool_roi(const struct frcnn_kernels *kernels, const struct frcnn_feature *feature, const float *box,
 		     int channels, float *out)
 {
@@ -62,10 +71,15 @@ static void pool_roi(const struct frcnn_kernels *kernels, const struct frcnn_fea
 		bool empty = row.last <= row.first || column.last <= column.first;
 		for (int c = 0; c < channels; c++)
 			out[c] = empty ? 0.0f : -FLT_MAX;
-		for (int y = row.first; y < row.last; y++)
-			for (int x = column.first; x < column.last; x++)
-				take_maximum(feature->data + ((size_t)y * (size_t)feature->width + (size_t)x) * pixel,
-					     channels, out);
+		for (int y = row.first; y < row.last; y++) {
+			for (int x = column.first; x < column.last; x++) {
+				size_t cell = ((size_t)y * (size_t)feature->width + (size_t)x) * pixel;
+				if (feature->bytes)
+					take_maximum_of_bytes(feature->bytes + cell, feature->quant, channels, out);
+				else
+					take_maximum(feature->data + cell, channels, out);
+			}
+		}
 	}
 }
 

@@ -2,17 +2,20 @@
  * What runs a graph. A backend prepares a graph once (packs its weights), plans
  * it per input size (lays out memory), and runs plans without touching an
  * allocator. Layouts, packed weights and tiles are its private affair; at the
- * border activations are NHWC float32 on the host.
+ * border activations are NHWC on the host, float32 or int8 layers' bytes.
  */
 #ifndef FRCNN_BACKEND_H
 #define FRCNN_BACKEND_H
 
 #include "graph/graph.h"
 
-/* One output: data (N, height, width, channels), valid until the next run. */
+/* One output: (N, height, width, channels), valid until the next run, in float32 at data, or in bytes where that is how
+ * int8 layers of the graph read it. */
 struct frcnn_feature_map {
-	const float *data;
+	const float *data; /* or NULL */
 	int height, width, channels;
+	const uint8_t *bytes; /* or NULL */
+	struct frcnn_quant quant;
 };
 
 typedef void frcnn_watcher(void *context, int node, const float *values, size_t count);
@@ -51,8 +54,10 @@ struct frcnn_backend {
 	int (*second)(void *network, const struct frcnn_graph *graph, struct frcnn_error *err);
 	/* Runs the nodes with these params in their second form and all that come after the first of them as they are;
 	 * what lies before is as the last run left it. So params are to be asked for from the last to the first after a
-	 * run. compare: is shown the value of each of the nodes in both forms. */
-	int (*again)(void *network, int params, frcnn_comparer *compare, void *context, struct frcnn_error *err);
+	 * run. only: just those nodes, which then have their values back. compare: is shown the value of each of them
+	 * in both forms. */
+	int (*again)(void *network, int params, bool only, frcnn_comparer *compare, void *context,
+		     struct frcnn_error *err);
 	/* Name of the kernel set in force. */
 	const char *(*kernels)(void *network);
 };

@@ -51,8 +51,8 @@ struct frcnn_gemm_tile {
 	const void *residual; /* row i at residual + i * ldr; NULL: none */
 	size_t ldr;
 	const float *multiplier, *bias; /* nr each, of integers */
-	enum frcnn_storage y_as,
-	    residual_as; /* float32; beside it bfloat16 where that multiplies, bytes where integers */
+	/* float32; beside it bfloat16 where that multiplies, bytes where integers do, and as y of float32 too */
+	enum frcnn_storage y_as, residual_as;
 	struct frcnn_quant y_quant, residual_quant; /* of what lies in bytes */
 	size_t rows, columns; /* of y that exist, at most (mr, nr); other sums may be left alone */
 	enum frcnn_gemm_act act;
@@ -134,6 +134,11 @@ struct frcnn_kernels_int8 {
 	void (*gemm_tile_pairs)(const struct frcnn_gemm_tile *tile);
 	void (*winograd_input)(const void *const pixel[36], size_t channels, int zero, int16_t *v, size_t stride);
 	void (*winograd_output)(const struct frcnn_winograd_output *block);
+	/* y[i] = max(y[i], x[i]) for n bytes. */
+	void (*max_into)(uint8_t *y, const uint8_t *x, size_t n);
+	/* As frcnn_weigh_reference. */
+	void (*weigh)(float *y, const uint8_t *const *from, struct frcnn_quant quant, const float *weight, size_t count,
+		      size_t n);
 };
 const struct frcnn_kernels_int8 *frcnn_kernels_int8_get(const struct frcnn_kernels *kernels);
 extern const struct frcnn_kernels_int8 frcnn_kernels_c_int8, frcnn_kernels_avx2_int8, frcnn_kernels_avx512_int8,
@@ -173,8 +178,8 @@ struct frcnn_conv {
 	const float *scale;      /* NULL: no int8 layer */
 	struct frcnn_quant x_quant, y_quant, residual_quant;
 };
-/* All in float32. */
-void frcnn_conv_reference(const struct frcnn_conv *conv, const float *x, float *y);
+/* All in float32, but y may lie in bytes. */
+void frcnn_conv_reference(const struct frcnn_conv *conv, const float *x, void *y);
 float frcnn_act_reference(float x, enum frcnn_gemm_act act);
 /*
  * int8 layers (c/reference_int8.c), where requantization is defined:
@@ -184,6 +189,10 @@ float frcnn_act_reference(float x, enum frcnn_gemm_act act);
 void frcnn_conv_int8_reference(const struct frcnn_conv *conv, const void *x, void *y);
 /* clamp(round half to even (value * (1 / scale)) + zero, 0, 255); NaN: 0 */
 uint8_t frcnn_to_byte(float value, struct frcnn_quant quant);
+/* Of n values in bytes y[i] = scale * sum over k < count, in order, of (float)(from[k][i] - zero) * weight[k], in
+ * float32, each operation rounded, no contraction. */
+void frcnn_weigh_reference(float *y, const uint8_t *const *from, struct frcnn_quant quant, const float *weight,
+			   size_t count, size_t n);
 /* The activation as kernels over integers compute it, by multiplying with a sixth. */
 float frcnn_act_int8(float value, enum frcnn_gemm_act act);
 

@@ -136,8 +136,10 @@ static void check_architecture(const char *name, struct frcnn_workspace *workspa
 		tensor = find(&stages, "fpn", i);
 		channels = (int)tensor->shape[1];
 		held[i] = values(tensor);
-		features[i] =
-		    (struct frcnn_feature){held[i], (int)tensor->shape[2], (int)tensor->shape[3], params.roi_scales[i]};
+		features[i] = (struct frcnn_feature){.data = held[i],
+						     .height = (int)tensor->shape[2],
+						     .width = (int)tensor->shape[3],
+						     .scale = params.roi_scales[i]};
 	}
 	for (int kind = 0; kind < 2; kind++) {
 		const char *key = kind ? "roi_pool_features" : "roi_features";
@@ -214,7 +216,8 @@ Test(detect_models, rois_of_every_level)
 		maps[i] = values(map);
 		scales[i] = 0.25f / (float)(1 << i);
 		channels = (int)map->shape[1];
-		features[i] = (struct frcnn_feature){maps[i], (int)map->shape[2], (int)map->shape[3], scales[i]};
+		features[i] = (struct frcnn_feature){
+		    .data = maps[i], .height = (int)map->shape[2], .width = (int)map->shape[3], .scale = scales[i]};
 	}
 	float *rois = values(boxes);
 	cr_assert_leq(count, sizeof(ours));

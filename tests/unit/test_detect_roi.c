@@ -8,7 +8,8 @@ static void make_maps(struct frcnn_feature features[LEVELS])
 	for (int l = 0; l < LEVELS; l++) {
 		int height = HEIGHT >> (2 + l), width = WIDTH >> (2 + l);
 		float *data = malloc((size_t)(height * width * CHANNELS) * sizeof(float));
-		features[l] = (struct frcnn_feature){data, height, width, 0.25f / (float)(1 << l)};
+		features[l] = (struct frcnn_feature){
+		    .data = data, .height = height, .width = width, .scale = 0.25f / (float)(1 << l)};
 		for (int y = 0; y < height; y++)
 			for (int x = 0; x < width; x++)
 				for (int c = 0; c < CHANNELS; c++)

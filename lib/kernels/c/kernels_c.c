@@ -10,7 +10,7 @@
 static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 {
 	const float *a = t->a, *b = t->b, *start = t->start, *residual = t->residual;
-	float acc[MR][NR], *y = t->y, *sums = t->sums;
+	float acc[MR][NR], *sums = t->sums;
 
 	for (size_t i = 0; i < MR; i++)
 		for (size_t j = 0; j < NR; j++)
@@ -20,7 +20,7 @@ static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 			for (size_t i = 0; i < MR; i++)
 				for (size_t j = 0; j < NR; j++)
 					acc[i][j] += a[i * t->lda + p] * b[j];
-	if (!y) {
+	if (!t->y) {
 		for (size_t i = 0; i < MR; i++)
 			memcpy(sums + i * t->lds, acc[i], sizeof acc[i]);
 		return;
@@ -29,7 +29,10 @@ static void gemm_tile_c(const struct frcnn_gemm_tile *t)
 		for (size_t j = 0; residual && j < t->columns; j++)
 			acc[i][j] += residual[i * t->ldr + j];
 		activate_c(acc[i], NR, t->act);
-		memcpy(y + i * t->ldy, acc[i], t->columns * sizeof *y);
+		for (size_t j = 0; j < t->columns && t->y_as == FRCNN_AS_U8; j++)
+			((uint8_t *)t->y)[i * t->ldy + j] = frcnn_to_byte(acc[i][j], t->y_quant);
+		if (t->y_as == FRCNN_AS_F32)
+			memcpy((float *)t->y + i * t->ldy, acc[i], t->columns * sizeof(float));
 	}
 }
 

@@ -3,6 +3,13 @@
 
 #define SUFFIX(name) name##_c
 #define LANES        4
+#include "kernels/c/vector.inc"
+
+INLINE BITS widen_c(const uint8_t *x)
+{
+	return (BITS){x[0], x[1], x[2], x[3]};
+}
+
 #include "kernels/c/int8.inc"
 
 #define MR 4
@@ -100,4 +107,6 @@ const struct frcnn_kernels_int8 frcnn_kernels_c_int8 = {
     .gemm_tile_pairs = gemm_tile_pairs_c,
     .winograd_input = winograd_input_int8_c,
     .winograd_output = winograd_output_int8_c,
+    .max_into = max_bytes_c,
+    .weigh = weigh_bytes_c,
 };

@@ -43,7 +43,7 @@ static double window(const struct frcnn_conv *v, const float *x, const float *w,
 	return sum;
 }
 
-void frcnn_conv_reference(const struct frcnn_conv *v, const float *x, float *y)
+void frcnn_conv_reference(const struct frcnn_conv *v, const float *x, void *y)
 {
 	int depth = v->channels / v->groups, filters = v->out_channels / v->groups;
 	const float *residual = v->residual;
@@ -56,12 +56,17 @@ void frcnn_conv_reference(const struct frcnn_conv *v, const float *x, float *y)
 				for (int k = 0; k < v->out_channels; k++, at++) {
 					double sum = window(v, x + (size_t)n * image, v->weight + (size_t)k * filter,
 							    k / filters * depth, oy, ox);
+					float value;
 
 					if (v->bias)
 						sum += v->bias[k];
 					if (residual)
 						sum += residual[at];
-					y[at] = frcnn_act_reference((float)sum, v->act);
+					value = frcnn_act_reference((float)sum, v->act);
+					if (v->y_as == FRCNN_AS_U8)
+						((uint8_t *)y)[at] = frcnn_to_byte(value, v->y_quant);
+					else
+						((float *)y)[at] = value;
 				}
 			}
 		}

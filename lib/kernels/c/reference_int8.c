@@ -36,6 +36,21 @@ float frcnn_act_int8(float value, enum frcnn_gemm_act act)
 	}
 }
 
+void frcnn_weigh_reference(float *y, const uint8_t *const *from, struct frcnn_quant quant, const float *weight,
+			   size_t count, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float sum = 0;
+
+		for (size_t k = 0; k < count; k++) {
+			float product = (float)(from[k][i] - quant.zero) * weight[k];
+
+			sum = sum + product;
+		}
+		y[i] = sum * quant.scale;
+	}
+}
+
 /* Value number at of a tensor in bytes, less the zero; what lies in float32 is quantized. */
 static int input(const struct frcnn_conv *v, const void *x, size_t at)
 {

@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#define BYTES        1
 #define NAME(name)   name##_avx512
 #define DOT(s, x, b) _mm512_fmadd_ps(x, b, s)
 #define STEP_SIZE    1

@@ -13,6 +13,13 @@
 
 #define SUFFIX(name) name##_avx2
 #define LANES        8
+#include "kernels/c/vector.inc"
+
+INLINE BITS widen_avx2(const uint8_t *x)
+{
+	return (BITS)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)x));
+}
+
 #include "kernels/c/int8.inc"
 
 static inline void finish_line_avx2(const struct frcnn_winograd_output *t, int p, size_t c, size_t lanes, VEC value)
@@ -30,4 +37,6 @@ const struct frcnn_kernels_int8 frcnn_kernels_avx2_int8 = {
     .gemm_tile_pairs = gemm_tile_pairs_avx2,
     .winograd_input = winograd_input_int8_avx2,
     .winograd_output = winograd_output_int8_avx2,
+    .max_into = max_bytes_avx2,
+    .weigh = weigh_bytes_avx2,
 };

@@ -20,4 +20,6 @@ const struct frcnn_kernels_int8 frcnn_kernels_avx512_int8 = {
     .gemm_tile_pairs = gemm_tile_pairs_avx512,
     .winograd_input = winograd_input_int8_avx512,
     .winograd_output = winograd_output_int8_avx512,
+    .max_into = max_bytes_avx512,
+    .weigh = weigh_bytes_avx512,
 };

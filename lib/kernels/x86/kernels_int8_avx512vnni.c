@@ -25,4 +25,6 @@ const struct frcnn_kernels_int8 frcnn_kernels_avx512vnni = {
     .gemm_tile_pairs = gemm_tile_pairs_avx512vnni,
     .winograd_input = winograd_input_int8_avx512vnni,
     .winograd_output = winograd_output_int8_avx512vnni,
+    .max_into = max_bytes_avx512vnni,
+    .weigh = weigh_bytes_avx512vnni,
 };
