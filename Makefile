@@ -46,7 +46,8 @@ LIBS = $(PKG_LIBS) -lpthread -lm
 ISA_FLAGS = $(if $(filter yes,$(ISA_X86)),$(ISA_FLAGS_X86)) $(HOT_FLAGS)
 # Loops over channels and boxes are written for a vectorising compiler; gcc at -O2 hardly vectorises.
 HOT_FLAGS = $(if $(filter -O2,$(CFLAGS)),$(if $(filter lib/kernels/% lib/detect/% lib/eval/% lib/nms/% lib/quant/%,$<),-O3))
-ISA_FLAGS_X86 = $(if $(filter %_avx2.c,$<),-mavx2 -mfma -mf16c -mprfchw) \
+ISA_FLAGS_X86 = $(if $(filter %_avx2.c %_avxvnni.c,$<),-mavx2 -mfma -mf16c -mprfchw) \
+	$(if $(filter %_avxvnni.c,$<),-mavxvnni) \
 	$(if $(filter %_avx512bf16.c,$<),-mavx512bf16) $(if $(filter %_avx512vnni.c,$<),-mavx512vnni) \
 	$(if $(filter %_avx512.c %_avx512bf16.c %_avx512vnni.c,$<),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprfchw)
 
@@ -62,7 +63,7 @@ GRAPH_SRC = $(addprefix lib/graph/,builder.c resnet.c mobilenet_v3.c fpn.c rpn_h
 KERNELS_SRC = lib/kernels/dispatch.c lib/kernels/c/reference.c lib/kernels/c/kernels_c.c lib/kernels/c/kernels_c_int8.c lib/kernels/c/reference_int8.c \
 	$(if $(filter yes,$(ISA_X86)),lib/kernels/x86/kernels_avx2.c lib/kernels/x86/kernels_avx512.c \
 	lib/kernels/x86/kernels_avx512bf16.c lib/kernels/x86/kernels_int8_avx2.c \
-	lib/kernels/x86/kernels_int8_avx512.c lib/kernels/x86/kernels_int8_avx512vnni.c)
+	lib/kernels/x86/kernels_int8_avxvnni.c lib/kernels/x86/kernels_int8_avx512.c lib/kernels/x86/kernels_int8_avx512vnni.c)
 CPU_SRC = lib/cpu/backend.c lib/cpu/conv.c lib/cpu/depthwise.c lib/cpu/winograd.c lib/cpu/pointwise.c
 NMS_SRC = $(addprefix lib/nms/,rank.c greedy.c index.c neighbours.c soft.c fuse.c suppress.c)
 FILTER_SRC = $(addprefix lib/filter/,thresholds.c labels.c join.c emit.c plain.c filter.c)
@@ -79,7 +80,7 @@ LIB_SRC = $(BASE_SRC) $(JSON_SRC) $(RECORD_SRC) $(IMAGE_SRC) $(MODEL_SRC) $(GRAP
 PROGRAMS = frcnn-detect frcnn-model frcnn-draw frcnn-eval frcnn-nms frcnn-anchors frcnn-quantize
 UNIT_SRC = $(addprefix tests/unit/test_detect_,transform.c boxes.c nms.c roi.c post.c slices.c models.c) \
 	tests/unit/test_base.c tests/unit/test_pool.c tests/unit/test_json.c tests/unit/test_files.c tests/unit/test_record.c tests/unit/test_not_numbers.c tests/unit/test_results.c tests/unit/test_truth.c tests/unit/test_validate.c tests/unit/test_image.c tests/unit/test_draw.c \
-	tests/unit/test_kernels.c tests/unit/test_channels.c tests/unit/test_bytes.c tests/unit/test_stages.c tests/unit/test_share.c tests/unit/test_parity.c tests/unit/test_describe.c tests/unit/test_int8_model.c tests/unit/int8_model.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_quant.c tests/unit/test_quant_cost.c tests/unit/test_quant_search.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/test_filter.c tests/unit/eval_cases.c tests/unit/refuse.c
+	tests/unit/test_kernels.c tests/unit/avxvnni_avx512vnni.c tests/unit/test_channels.c tests/unit/test_bytes.c tests/unit/test_stages.c tests/unit/test_share.c tests/unit/test_parity.c tests/unit/test_describe.c tests/unit/test_int8_model.c tests/unit/int8_model.c tests/unit/test_checkpoint.c tests/unit/test_eval_coco.c tests/unit/test_eval_measures.c tests/unit/test_eval_compare.c tests/unit/test_report.c tests/unit/test_quant.c tests/unit/test_quant_cost.c tests/unit/test_quant_search.c tests/unit/test_anchors.c tests/unit/test_nms.c tests/unit/test_filter.c tests/unit/eval_cases.c tests/unit/refuse.c
 # tests/fuzz/fuzz_NAME.c and tests/bench/bench_NAME.c are named here by NAME.
 FUZZ_TARGETS = json record coco image checkpoint metadata voc yolo results anchors nms
 BENCHES = kernels nms
@@ -121,7 +122,7 @@ $(BUILD)/bin/cli/share.o: private ALL_CFLAGS += -DFRCNN_DATADIR='"$(DATADIR)"'
 
 $(BUILD)/tests/unit/%.o: tests/unit/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libfrcnn.a: $(LIB_OBJ)
 	@rm -f $@

@@ -97,15 +97,13 @@ static struct frcnn_conv geometry(const struct network *net, const struct frcnn_
 	};
 }
 
-/* Depthwise kernels know neither dilation nor residual; other groupings have no kernel yet. */
+/* Groupings other than one filter a channel have no kernel yet. */
 static bool has_kernel(const struct network *net, const struct frcnn_graph *graph, int i)
 {
-	const struct frcnn_node *node = &graph->nodes[i];
-	bool depthwise = node->groups > 1 && node->groups == node->channels &&
-			 node->groups == graph->nodes[node->input[0]].channels && node->dilation == 1 &&
-			 node->residual < 0 && !graph->params[node->params].scale;
+	struct frcnn_conv conv = geometry(net, graph, NULL, i);
 
-	return !net->shared->reference && (node->groups == 1 || depthwise);
+	conv.residual = graph->nodes[i].residual < 0 ? NULL : &conv; /* whether there is one */
+	return !net->shared->reference && (conv.groups == 1 || frcnn_depthwise_fits(&conv));
 }
 
 static void free_plan(struct plan *plan)
@@ -156,11 +154,13 @@ static int pack_node(struct network *net, const struct frcnn_conv *conv, struct 
 	const struct frcnn_kernels *kernels = net->shared->kernels;
 	struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
 
+	if (conv->groups > 1)
+		return frcnn_depthwise_pack(kernels, conv, out, err);
 	if (frcnn_winograd_fits(conv))
 		return frcnn_winograd_pack(kernels, conv, net->pool, out, err);
 	if (conv->scale)
-		how = frcnn_kernels_int8_get(kernels)->direct;
-	else if (net->shared->bf16 && conv->groups == 1 && conv->channels > 3)
+		how = frcnn_int8_arithmetic(frcnn_kernels_int8_get(kernels), conv);
+	else if (net->shared->bf16 && conv->channels > 3)
 		how = frcnn_kernels_bf16_get(kernels)->direct;
 	return frcnn_conv_pack(&how, (size_t)kernels->nr, conv, net->pool, out, err);
 }

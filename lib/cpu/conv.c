@@ -81,6 +81,19 @@ struct frcnn_arithmetic frcnn_float_arithmetic(const struct frcnn_kernels *kerne
 	return (struct frcnn_arithmetic){FRCNN_AS_F32, 1, kernels->gemm_tile, NULL};
 }
 
+struct frcnn_arithmetic frcnn_int8_arithmetic(const struct frcnn_kernels_int8 *int8, const struct frcnn_conv *v)
+{
+	size_t count = (size_t)v->out_channels * depth_of(v);
+	int most = 0;
+
+	for (size_t i = 0; i < count && int8->small.gemm_tile; i++) {
+		int size = abs(v->quantized[i]);
+
+		most = size > most ? size : most;
+	}
+	return int8->small.gemm_tile && most <= 63 ? int8->small : int8->direct;
+}
+
 void frcnn_packed_free(struct frcnn_packed *packed)
 {
 	free(packed->weight);
@@ -91,28 +104,20 @@ void frcnn_packed_free(struct frcnn_packed *packed)
 int frcnn_conv_pack(const struct frcnn_arithmetic *how, size_t nr, const struct frcnn_conv *v, struct frcnn_pool *pool,
 		    struct frcnn_packed *out, struct frcnn_error *err)
 {
-	bool depthwise = v->groups > 1;
 	size_t panels = frcnn_ceil_div((size_t)v->out_channels, nr), steps = frcnn_ceil_div(depth_of(v), how->per_step);
-	size_t window = (size_t)v->kernel_h * (size_t)v->kernel_w, size = frcnn_storage_size(how->a_as);
+	size_t size = frcnn_storage_size(how->a_as);
 	struct pack_job job = {v, *how, nr, steps, out};
 
 	out->how = *how;
-	out->weight = depthwise ? frcnn_alloc_aligned(window * (size_t)v->channels, sizeof(float))
-				: frcnn_alloc_aligned(panels * nr, steps * how->per_step * size);
+	out->weight = frcnn_alloc_aligned(panels * nr, steps * how->per_step * size);
 	out->bias = frcnn_alloc_aligned(panels * nr, sizeof(float));
 	out->sums = v->quantized ? frcnn_calloc(panels * nr, sizeof *out->sums) : NULL;
 	if (!out->weight || !out->bias || (v->quantized && !out->sums))
 		return frcnn_fail_nomem(err);
 	for (size_t k = 0; k < panels * nr; k++)
 		out->bias[k] = v->bias && k < (size_t)v->out_channels ? v->bias[k] : 0;
-	if (depthwise) {
-		for (size_t c = 0; c < (size_t)v->channels; c++)
-			for (size_t rs = 0; rs < window; rs++)
-				((float *)out->weight)[rs * (size_t)v->channels + c] = v->weight[c * window + rs];
-	} else {
-		memset(out->weight, 0, panels * nr * steps * how->per_step * size);
-		frcnn_pool_run(pool, panels, pack_panel, &job);
-	}
+	memset(out->weight, 0, panels * nr * steps * how->per_step * size);
+	frcnn_pool_run(pool, panels, pack_panel, &job);
 	return 0;
 }
 

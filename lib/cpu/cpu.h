@@ -30,16 +30,19 @@ struct frcnn_packed {
 	void *weight;
 	float *bias;                 /* (panels * nr) */
 	int32_t *sums;               /* likewise, of int8 weights: each filter's */
-	struct frcnn_arithmetic how; /* that it is packed for */
+	struct frcnn_arithmetic how; /* that it is packed for, but for one filter a channel */
+	const struct frcnn_kernels_int8 *int8; /* whose kernels run beside it: winograd.c's and depthwise.c's int8 */
 	bool winograd;               /* weight is winograd.c's: panels of (36, C / how.per_step, nr, how.per_step) */
 };
 void frcnn_packed_free(struct frcnn_packed *packed);
 
-/* groups 1, or in float32 one filter a channel (weight then (R, S, C)). */
+/* groups 1. */
 int frcnn_conv_pack(const struct frcnn_arithmetic *how, size_t nr, const struct frcnn_conv *conv,
 		    struct frcnn_pool *pool, struct frcnn_packed *out, struct frcnn_error *err);
 /* How a set of kernels multiplies in float32. */
 struct frcnn_arithmetic frcnn_float_arithmetic(const struct frcnn_kernels *kernels);
+/* The best way that a table has to multiply these int8 weights, before they are packed. */
+struct frcnn_arithmetic frcnn_int8_arithmetic(const struct frcnn_kernels_int8 *int8, const struct frcnn_conv *conv);
 /* Floats of scratch a worker needs. */
 size_t frcnn_conv_scratch(const struct frcnn_kernels *kernels);
 /* conv->weight and bias are not looked at but packed's. y may alias neither x nor conv->residual. */
@@ -62,8 +65,13 @@ void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_
 
 /* ---- one filter a channel (depthwise.c) ------------------------------------------- */
 
+/* Whether there are kernels for it. */
+bool frcnn_depthwise_fits(const struct frcnn_conv *conv);
+/* Weights as float32 (R, S, C), of int8 layers too. */
+int frcnn_depthwise_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_packed *out,
+			 struct frcnn_error *err);
 void frcnn_depthwise_run(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv,
-			 const struct frcnn_packed *packed, struct frcnn_pool *pool, const float *x, float *y);
+			 const struct frcnn_packed *packed, struct frcnn_pool *pool, const void *x, void *y);
 
 /* ---- everything else (pointwise.c): x (n, height, width, channels) ------------------ */
 

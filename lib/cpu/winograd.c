@@ -115,9 +115,10 @@ int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_
 
 	out->winograd = true;
 	out->how = frcnn_float_arithmetic(kernels);
-	if (v->quantized)
-		out->how =
-		    (struct frcnn_arithmetic){FRCNN_AS_S16, 2, frcnn_kernels_int8_get(kernels)->gemm_tile_pairs, NULL};
+	if (v->quantized) {
+		out->int8 = frcnn_kernels_int8_get(kernels);
+		out->how = (struct frcnn_arithmetic){FRCNN_AS_S16, 2, out->int8->gemm_tile_pairs, NULL};
+	}
 	size = (size_t)v->channels * frcnn_storage_size(out->how.a_as);
 	out->weight = frcnn_alloc_aligned(panels * nr * POINTS, size);
 	out->bias = frcnn_alloc_aligned(panels * nr, sizeof(float));
@@ -329,7 +330,7 @@ void frcnn_winograd_run(const struct frcnn_kernels *kernels, const struct frcnn_
 	struct winograd_job job = {.kernels = kernels, .conv = v, .packed = packed, .scratch = scratch, .x = x, .y = y};
 	size_t tasks, gathered[scratch->workers];
 
-	job.int8 = v->scale ? frcnn_kernels_int8_get(kernels) : NULL;
+	job.int8 = packed->int8;
 	job.element = frcnn_storage_size(packed->how.a_as);
 	job.chunk = chunk_of(v);
 	job.lda = ((size_t)v->channels < job.chunk ? (size_t)v->channels : job.chunk) + GAP;

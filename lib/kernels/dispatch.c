@@ -81,6 +81,20 @@ static bool has_vnni(void)
 	return once(&known, look_for_vnni);
 }
 
+static bool look_for_avxvnni(void)
+{
+	unsigned a, b, c, d;
+
+	return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
+
+static bool has_avxvnni(void)
+{
+	static atomic_int known;
+
+	return once(&known, look_for_avxvnni);
+}
+
 static bool look_for_bf16(void)
 {
 	unsigned a, b, c, d;
@@ -142,16 +156,32 @@ const struct frcnn_kernels_bf16 *frcnn_kernels_bf16_get(const struct frcnn_kerne
 	return NULL;
 }
 
+/* Best first beside each set. */
+static const struct {
+	const struct frcnn_kernels *beside;
+	const struct frcnn_kernels_int8 *table;
+	bool (*runs)(void);
+} int8_tables[] = {
+#ifdef FRCNN_KERNELS_X86
+    {&frcnn_kernels_avx512, &frcnn_kernels_avx512vnni, has_vnni},
+    {&frcnn_kernels_avx512, &frcnn_kernels_avx512_int8, has_avx512},
+    {&frcnn_kernels_avx2, &frcnn_kernels_avxvnni, has_avxvnni},
+    {&frcnn_kernels_avx2, &frcnn_kernels_avx2_int8, has_avx2},
+#endif
+    {&frcnn_kernels_c, &frcnn_kernels_c_int8, always},
+};
+
+const struct frcnn_kernels_int8 *frcnn_kernels_int8_list(const struct frcnn_kernels *kernels, int i)
+{
+	for (size_t k = 0; k < sizeof int8_tables / sizeof int8_tables[0]; k++)
+		if (int8_tables[k].beside == kernels && int8_tables[k].runs() && i-- == 0)
+			return int8_tables[k].table;
+	return NULL;
+}
+
 const struct frcnn_kernels_int8 *frcnn_kernels_int8_get(const struct frcnn_kernels *kernels)
 {
-#ifdef FRCNN_KERNELS_X86
-	if (kernels == &frcnn_kernels_avx512)
-		return has_vnni() ? &frcnn_kernels_avx512vnni : &frcnn_kernels_avx512_int8;
-	if (kernels == &frcnn_kernels_avx2)
-		return &frcnn_kernels_avx2_int8;
-#endif
-	(void)kernels;
-	return &frcnn_kernels_c_int8;
+	return frcnn_kernels_int8_list(kernels, 0);
 }
 
 const char *frcnn_kernels_built(void)

@@ -59,15 +59,23 @@ struct frcnn_gemm_tile {
 	bool fetch; /* whether the rows of A below, which the next tile reads, are worth fetching */
 };
 
-/* One row of outputs of a depthwise convolution: y (OW, C); x points at N's image (H, W, C). */
+/* Int8 kernels take windows of this many taps, and at least 16 channels. */
+#define FRCNN_DEPTHWISE_TAPS 256
+
+/* One row of outputs of a depthwise convolution: y (OW, C); x points at N's image (H, W, C). Float kernels know float32
+ * alone and no residual. */
 struct frcnn_depthwise_row {
-	const float *x;
+	const void *x;
 	int height, width, channels;
-	const float *weight; /* (R, S, C) */
+	const float *weight; /* (R, S, C); of int8 layers whole numbers */
 	const float *bias;   /* (C) */
+	const float *scale;  /* (C), of int8 layers */
 	int kernel_h, kernel_w, stride, pad;
 	int oy, out_width;
-	float *y;
+	void *y;
+	const void *residual; /* as y, or NULL */
+	enum frcnn_storage x_as, y_as, residual_as;
+	struct frcnn_quant x_quant, y_quant, residual_quant;
 	enum frcnn_gemm_act act;
 };
 
@@ -126,7 +134,11 @@ struct frcnn_arithmetic {
 /* Integer arithmetic beside a set of kernels, with tiles as large as its own; every set has it, and all of them give
  * the same bits. */
 struct frcnn_kernels_int8 {
+	const char *name;
 	struct frcnn_arithmetic direct;
+	/* For weights in -63 .. 63 alone, where two products of bytes fit int16; a gemm_tile of NULL: direct is best.
+	 */
+	struct frcnn_arithmetic small;
 	void (*quantize)(void *out, const void *x, size_t n, enum frcnn_storage as,
 			 struct frcnn_quant quant); /* bytes */
 	/* Winograd's F(4x4, 3x3) in int16 (winograd_int8.inc): tiles over pairs, pixels in bytes, multiples of 16
@@ -134,15 +146,19 @@ struct frcnn_kernels_int8 {
 	void (*gemm_tile_pairs)(const struct frcnn_gemm_tile *tile);
 	void (*winograd_input)(const void *const pixel[36], size_t channels, int zero, int16_t *v, size_t stride);
 	void (*winograd_output)(const struct frcnn_winograd_output *block);
+	void (*depthwise_row)(const struct frcnn_depthwise_row *row);
 	/* y[i] = max(y[i], x[i]) for n bytes. */
 	void (*max_into)(uint8_t *y, const uint8_t *x, size_t n);
 	/* As frcnn_weigh_reference. */
 	void (*weigh)(float *y, const uint8_t *const *from, struct frcnn_quant quant, const float *weight, size_t count,
 		      size_t n);
 };
+/* The best that this machine has beside a set. */
 const struct frcnn_kernels_int8 *frcnn_kernels_int8_get(const struct frcnn_kernels *kernels);
-extern const struct frcnn_kernels_int8 frcnn_kernels_c_int8, frcnn_kernels_avx2_int8, frcnn_kernels_avx512_int8,
-    frcnn_kernels_avx512vnni;
+/* Table number i of those, best first; NULL at the end. */
+const struct frcnn_kernels_int8 *frcnn_kernels_int8_list(const struct frcnn_kernels *kernels, int i);
+extern const struct frcnn_kernels_int8 frcnn_kernels_c_int8, frcnn_kernels_avx2_int8, frcnn_kernels_avxvnni,
+    frcnn_kernels_avx512_int8, frcnn_kernels_avx512vnni;
 
 /* What a machine with bfloat16 arithmetic has besides; tiles are as large as the set's own. */
 struct frcnn_kernels_bf16 {

@@ -68,10 +68,9 @@ static void depthwise(struct frcnn_conv v)
 	frcnn_conv_reference(&v, x, want);
 	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
 		struct frcnn_packed packed = {0};
-		struct frcnn_arithmetic how = frcnn_float_arithmetic(kernels);
 		float *y = blank(ny);
 
-		cr_assert_eq(frcnn_conv_pack(&how, (size_t)kernels->nr, &v, NULL, &packed, NULL), 0);
+		cr_assert_eq(frcnn_depthwise_pack(kernels, &v, &packed, NULL), 0);
 		frcnn_depthwise_run(kernels, &v, &packed, NULL, x, y);
 		cr_assert_eq(y[ny], MARK);
 		for (size_t i = 0; i < ny; i++)

@@ -10,6 +10,9 @@
 #define GUARD 64
 #define MARK  -123456.0f
 
+/* avxvnni_avx512vnni.c */
+const struct frcnn_kernels_int8 *avxvnni_in_avx512(void);
+
 static uint64_t state;
 
 static uint32_t draw(void)
@@ -93,13 +96,14 @@ static struct frcnn_conv random_conv(int groups)
 	return v;
 }
 
-/* Packed for an arithmetic, or where how is NULL for Winograd. */
+/* Packed for an arithmetic, or where how is NULL for Winograd or one filter a channel. */
 static void pack(const struct frcnn_kernels *kernels, const struct frcnn_arithmetic *how, const struct frcnn_conv *v,
 		 struct frcnn_pool *pool, struct frcnn_packed *out)
 {
 	memset(out, 0, sizeof *out);
-	cr_assert_eq(how ? frcnn_conv_pack(how, (size_t)kernels->nr, v, pool, out, NULL)
-			 : frcnn_winograd_pack(kernels, v, pool, out, NULL),
+	cr_assert_eq(how              ? frcnn_conv_pack(how, (size_t)kernels->nr, v, pool, out, NULL)
+		     : v->groups == 1 ? frcnn_winograd_pack(kernels, v, pool, out, NULL)
+				      : frcnn_depthwise_pack(kernels, v, out, NULL),
 		     0);
 }
 
@@ -128,7 +132,7 @@ static void conv_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 		 kernels->name, winograd ? "winograd" : "conv", v.act, v.groups, v.n, v.height, v.width, v.channels,
 		 v.out_height, v.out_width, v.out_channels, v.kernel_h, v.kernel_w, v.stride, v.pad, v.dilation);
 	frcnn_conv_reference(&v, x, want);
-	pack(kernels, winograd ? NULL : &how, &v, pool, &packed);
+	pack(kernels, winograd || v.groups > 1 ? NULL : &how, &v, pool, &packed);
 	if (winograd)
 		frcnn_winograd_run(kernels, &v, &packed, pool, &memory, x, y);
 	else if (v.groups > 1)
@@ -314,12 +318,29 @@ Test(kernels, bf16_convolution)
 	}
 }
 
-/* An int8 layer over inputs, outputs and residuals of either storage: every bit is the reference's. */
-static void int8_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, bool winograd, struct frcnn_pool *pool)
+/* Tables of integers beside a set on this machine, and beside avx2 that of AVX-VNNI in the encoding it has. */
+static const struct frcnn_kernels_int8 *int8_table(const struct frcnn_kernels *kernels, int i)
 {
+	const struct frcnn_kernels_int8 *table = frcnn_kernels_int8_list(kernels, i);
+
+	if (!table && !strcmp(kernels->name, "avx2") && i > 0 && frcnn_kernels_int8_list(kernels, i - 1))
+		return avxvnni_in_avx512();
+	return table;
+}
+
+enum algorithm { DIRECT, SMALL, WINOGRAD, DEPTHWISE };
+
+/* An int8 layer over inputs, outputs and residuals of either storage: every bit is the reference's. */
+static void int8_case(const struct frcnn_kernels *kernels, const struct frcnn_kernels_int8 *table, struct frcnn_conv v,
+		      enum algorithm algorithm, struct frcnn_pool *pool)
+{
+	static const char *const names[] = {"direct", "7 bits", "winograd", "depthwise"};
+	bool winograd = algorithm == WINOGRAD;
+	int most = algorithm == SMALL ? 63 : 127;
+	bool extremes = between(0, 3) == 0;
 	size_t nx = (size_t)v.n * (size_t)v.height * (size_t)v.width * (size_t)v.channels;
 	size_t ny = (size_t)v.n * (size_t)v.out_height * (size_t)v.out_width * (size_t)v.out_channels;
-	size_t nw = (size_t)v.out_channels * (size_t)v.channels * (size_t)v.kernel_h * (size_t)v.kernel_w;
+	size_t nw = (size_t)v.out_channels * (size_t)(v.channels / v.groups) * (size_t)v.kernel_h * (size_t)v.kernel_w;
 	float *x = fill(nx), *scale = fill((size_t)v.out_channels), *bias = fill((size_t)v.out_channels);
 	float *residual = fill(ny), *want = fill(ny), *whole, *y = guarded(ny, &whole), *blocks[4];
 	struct frcnn_worker_memory memory = {blocks, 0, frcnn_pool_threads(pool)};
@@ -330,9 +351,9 @@ static void int8_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	char what[128];
 
 	for (size_t i = 0; i < nw; i++)
-		w[i] = (int8_t)between(-127, 127);
+		w[i] = (int8_t)(!extremes ? between(-most, most) : between(0, 3) ? most : -most);
 	for (size_t i = 0; i < nx; i++)
-		bytes[i] = (uint8_t)draw();
+		bytes[i] = (uint8_t)(!extremes || between(0, 7) == 0 ? draw() : 255);
 	for (size_t i = 0; i < ny; i++)
 		byte_residual[i] = (uint8_t)draw();
 	for (int k = 0; k < v.out_channels; k++)
@@ -349,16 +370,26 @@ static void int8_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	if (between(0, 1))
 		v.residual = v.residual_as == FRCNN_AS_U8 ? (void *)byte_residual : (void *)residual;
 	from = v.x_as == FRCNN_AS_U8 ? (void *)bytes : (void *)x;
-	snprintf(what, sizeof what, "%s int8: %s %dx%dx%dx%d to %d, window %dx%d/%d", kernels->name,
-		 winograd ? "winograd" : "direct", v.n, v.height, v.width, v.channels, v.out_channels, v.kernel_h,
-		 v.kernel_w, v.stride);
+	snprintf(what, sizeof what, "%s int8: %s %dx%dx%dx%d to %d, window %dx%d/%d", table->name, names[algorithm],
+		 v.n, v.height, v.width, v.channels, v.out_channels, v.kernel_h, v.kernel_w, v.stride);
 	memory.floats = winograd ? frcnn_winograd_scratch(kernels, &v) : frcnn_conv_scratch(kernels);
 	for (int i = 0; i < memory.workers; i++)
 		blocks[i] = fill(memory.floats);
-	pack(kernels, winograd ? NULL : &frcnn_kernels_int8_get(kernels)->direct, &v, pool, &packed);
+	pack(kernels,
+	     algorithm == SMALL    ? &table->small
+	     : algorithm == DIRECT ? &table->direct
+				   : NULL,
+	     &v, pool, &packed);
+	if (packed.int8) /* not the best there is but this one */
+		packed.int8 = table;
+	if (winograd)
+		packed.how.gemm_tile = table->gemm_tile_pairs;
 	frcnn_conv_int8_reference(&v, from, want);
 	v.quantized = NULL;
-	(winograd ? frcnn_winograd_run : frcnn_conv_run)(kernels, &v, &packed, pool, &memory, from, y);
+	if (algorithm == DEPTHWISE)
+		frcnn_depthwise_run(kernels, &v, &packed, pool, from, y);
+	else
+		(winograd ? frcnn_winograd_run : frcnn_conv_run)(kernels, &v, &packed, pool, &memory, from, y);
 	cr_assert_arr_eq(y, want, ny * frcnn_storage_size(v.y_as), "%s", what);
 	for (size_t k = (ny * frcnn_storage_size(v.y_as) + 3) / 4; k < ny; k++)
 		cr_assert(y[k] == MARK, "%s writes too much", what);
@@ -377,50 +408,120 @@ static void int8_case(const struct frcnn_kernels *kernels, struct frcnn_conv v, 
 	free(whole);
 }
 
-Test(kernels, int8_convolution_to_the_bit)
+/* cases of each table, made by one of the functions below from their number. */
+static void int8_cases(enum algorithm algorithm, int cases, struct frcnn_conv (*make)(int number))
 {
-	const struct frcnn_kernels *kernels;
-	struct frcnn_pool *pool = NULL;
-
-	seed();
-	cr_assert_eq(frcnn_pool_new(2, &pool, NULL), 0);
-	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
-		for (int i = 0; i < 90; i++) {
-			struct frcnn_conv v = i % 3 == 1 ? wide_conv() : random_conv(1);
-
-			if (i % 15 == 2)
-				v.channels = between(257, 1300);
-			int8_case(kernels, v, false, i % 2 ? pool : NULL);
-		}
-	}
-	frcnn_pool_free(pool);
-}
-
-/* Of weights and inputs as large as they may be. */
-Test(kernels, int8_winograd_to_the_bit)
-{
+	const struct frcnn_kernels_int8 *table;
 	const struct frcnn_kernels *kernels;
 	struct frcnn_pool *pool = NULL;
 
 	seed();
 	cr_assert_eq(frcnn_pool_new(3, &pool, NULL), 0);
-	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
-		for (int i = 0; i < 60; i++) {
-			struct frcnn_conv v = {
-			    .n = between(1, 2), .kernel_h = 3, .kernel_w = 3, .stride = 1, .dilation = 1, .groups = 1};
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++)
+		for (int k = 0; (table = int8_table(kernels, k)); k++)
+			for (int i = 0; i < cases && (algorithm != SMALL || table->small.gemm_tile); i++)
+				int8_case(kernels, table, make(i), algorithm, i % 2 ? pool : NULL);
+	frcnn_pool_free(pool);
+}
 
-			v.pad = between(0, 2);
-			v.height = between(3, 15);
-			v.width = between(3, 15);
-			v.out_height = v.height + 2 * v.pad - 2;
-			v.out_width = v.width + 2 * v.pad - 2;
-			v.channels = 16 * between(2, i % 10 ? 4 : 12);
-			v.out_channels = between(16, 75);
-			v.act = (enum frcnn_gemm_act)between(0, 3);
-			int8_case(kernels, v, true, i % 2 ? pool : NULL);
+static struct frcnn_conv any_conv(int number)
+{
+	struct frcnn_conv v = number % 3 == 1 ? wide_conv() : random_conv(1);
+
+	if (number % 15 == 2)
+		v.channels = between(257, 1300);
+	return v;
+}
+
+Test(kernels, int8_convolution_to_the_bit)
+{
+	int8_cases(DIRECT, 90, any_conv);
+}
+
+Test(kernels, int8_convolution_with_7_bits_to_the_bit)
+{
+	int8_cases(SMALL, 90, any_conv);
+}
+
+/* Of weights and inputs as large as they may be. */
+static struct frcnn_conv winograd_conv(int number)
+{
+	struct frcnn_conv v = {
+	    .n = between(1, 2), .kernel_h = 3, .kernel_w = 3, .stride = 1, .dilation = 1, .groups = 1};
+
+	v.pad = between(0, 2);
+	v.height = between(3, 15);
+	v.width = between(3, 15);
+	v.out_height = v.height + 2 * v.pad - 2;
+	v.out_width = v.width + 2 * v.pad - 2;
+	/* 112 at most of extremes */
+	v.channels = 16 * between(2, number % 10 ? 4 : 7);
+	v.out_channels = between(16, 75);
+	v.act = (enum frcnn_gemm_act)between(0, 3);
+	return v;
+}
+
+Test(kernels, int8_winograd_to_the_bit)
+{
+	int8_cases(WINOGRAD, 60, winograd_conv);
+}
+
+static struct frcnn_conv depthwise_conv(int number)
+{
+	struct frcnn_conv v = random_conv(2);
+
+	v.channels = v.out_channels = v.groups = between(16, number % 4 ? 40 : 300);
+	if (number % 9 == 0) { /* as many taps as there may be */
+		v.n = 1;
+		v.height = v.width = between(9, 16);
+		v.kernel_h = v.kernel_w = 16;
+		v.pad = 4;
+		v.stride = 1;
+		v.out_height = v.out_width = v.height + 8 - 15;
+	}
+	cr_assert(frcnn_depthwise_fits(&v));
+	return v;
+}
+
+Test(kernels, int8_depthwise_to_the_bit)
+{
+	int8_cases(DEPTHWISE, 120, depthwise_conv);
+}
+
+/* One weight beyond 7 bits, and two products of bytes may not fit int16. */
+Test(kernels, int8_weights_of_7_bits_are_found)
+{
+	const struct frcnn_kernels_int8 *table;
+	const struct frcnn_kernels *kernels;
+	int8_t w[17 * 3];
+	struct frcnn_conv v = {.kernel_h = 1, .kernel_w = 1, .channels = 17, .out_channels = 3, .quantized = w};
+
+	for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+		for (int k = 0; (table = int8_table(kernels, k)); k++) {
+			memset(w, -63, sizeof w);
+			cr_assert(frcnn_int8_arithmetic(table, &v).gemm_tile ==
+				  (table->small.gemm_tile ? table->small.gemm_tile : table->direct.gemm_tile));
+			for (int sign = -1; sign < 2; sign += 2) {
+				w[sizeof w - 1] = (int8_t)(64 * sign);
+				cr_assert(frcnn_int8_arithmetic(table, &v).gemm_tile == table->direct.gemm_tile);
+			}
 		}
 	}
-	frcnn_pool_free(pool);
+}
+
+/* The layers that int8 kernels leave to the reference. */
+Test(kernels, int8_depthwise_refuses_what_its_sums_cannot_hold)
+{
+	float scale[32];
+	struct frcnn_conv v = {.channels = 32, .out_channels = 32, .groups = 32, .dilation = 1, .scale = scale};
+
+	v.kernel_h = v.kernel_w = 16;
+	cr_assert(frcnn_depthwise_fits(&v));
+	v.kernel_w = 17;
+	cr_assert(!frcnn_depthwise_fits(&v));
+	v.kernel_w = 16;
+	v.channels = v.out_channels = v.groups = 15;
+	cr_assert(!frcnn_depthwise_fits(&v));
 }
 
 /* The proof that sums stay below 2^25, at its edge: 127 * 9 * 64 channels of one sign go, 127 * 9 * 128 do not. */
@@ -620,6 +721,15 @@ Test(kernels, every_table_is_complete_and_found_by_its_name)
 			  k->weigh);
 		cr_assert(k->mr > 0 && k->nr > 0);
 		cr_assert_eq(frcnn_kernels_get(k->name), k);
+		cr_assert_eq(frcnn_kernels_int8_get(k), frcnn_kernels_int8_list(k, 0));
+		for (int i = 0; i == 0 || int8_table(k, i); i++) {
+			const struct frcnn_kernels_int8 *n = int8_table(k, i);
+
+			cr_assert(n && n->name && n->direct.gemm_tile && n->direct.convert && n->quantize &&
+				  n->gemm_tile_pairs && n->winograd_input && n->winograd_output && n->depthwise_row &&
+				  n->max_into && n->weigh);
+			cr_assert(!n->small.gemm_tile || n->small.a_as == FRCNN_AS_U8);
+		}
 	}
 	cr_assert(count >= 1);
 	cr_assert_eq(frcnn_kernels_get(NULL), frcnn_kernels_list(0));

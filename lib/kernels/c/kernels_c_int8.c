@@ -41,7 +41,20 @@ static inline void finish_line_c(const struct frcnn_winograd_output *t, int p, s
 	}
 }
 
+INLINE void finish_values_c(const struct frcnn_depthwise_row *t, enum frcnn_storage as, size_t at, VEC value)
+{
+	for (size_t i = 0; i < LANES; i++) {
+		float v = value[i];
+
+		if (t->residual)
+			v += get(t->residual, at + i, t->residual_as, t->residual_quant);
+		put(t->y, at + i, as, t->y_quant, frcnn_act_int8(v, t->act));
+	}
+}
+
 #include "kernels/c/winograd_int8.inc"
+#define WHOLE 1
+#include "kernels/c/depthwise.inc"
 
 /* One step of a row and a column: bytes times int8, or pairs of int16. */
 static uint32_t dot(const void *a, const void *b, size_t step, bool pairs)
@@ -102,11 +115,13 @@ static void gemm_tile_pairs_c(const struct frcnn_gemm_tile *t)
 }
 
 const struct frcnn_kernels_int8 frcnn_kernels_c_int8 = {
+    .name = "c",
     .direct = {FRCNN_AS_U8, 4, gemm_tile_bytes_c, take_bytes_c},
     .quantize = take_bytes_c,
     .gemm_tile_pairs = gemm_tile_pairs_c,
     .winograd_input = winograd_input_int8_c,
     .winograd_output = winograd_output_int8_c,
+    .depthwise_row = depthwise_row_c,
     .max_into = max_bytes_c,
     .weigh = weigh_bytes_c,
 };

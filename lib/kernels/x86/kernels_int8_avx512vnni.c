@@ -20,11 +20,13 @@
 #include "kernels/x86/int8_512.inc"
 
 const struct frcnn_kernels_int8 frcnn_kernels_avx512vnni = {
+    .name = "avx512vnni",
     .direct = {FRCNN_AS_U8, 4, gemm_tile_bytes_avx512vnni, take_bytes_avx512vnni},
     .quantize = take_bytes_avx512vnni,
     .gemm_tile_pairs = gemm_tile_pairs_avx512vnni,
     .winograd_input = winograd_input_int8_avx512vnni,
     .winograd_output = winograd_output_int8_avx512vnni,
+    .depthwise_row = depthwise_row_avx512vnni,
     .max_into = max_bytes_avx512vnni,
     .weigh = weigh_bytes_avx512vnni,
 };
