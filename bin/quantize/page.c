@@ -154,7 +154,8 @@ static void put_head(struct quantize_job *job, int status, struct frcnn_buffer *
 
 static void put_size(struct quantize_job *job, struct frcnn_buffer *out)
 {
-	P("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Measure</th><th scope=\"col\">int8</th>"
+	P("<h3>Size and speed</h3>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Measure</th><th "
+	  "scope=\"col\">int8</th>"
 	  "<th scope=\"col\">float</th></tr></thead><tbody>\n<tr><th scope=\"row\">bytes of the file</th>");
 	for (int i = 1; i >= 0; i--) {
 		P("<td>");
@@ -189,8 +190,10 @@ static void put_cost(struct quantize_job *job, struct frcnn_buffer *out)
 		  job->report->resamples);
 	P("</p>\n");
 	put_size(job, out);
-	if (model->ndifferences > 0)
+	if (model->ndifferences > 0) {
+		P("<h3>Accuracy</h3>\n");
 		frcnn_page_changes(out, job->report, model, "int8", "float");
+	}
 	P("</section>\n");
 }
 
@@ -248,7 +251,7 @@ static void put_chart(const struct quantize_job *job, struct frcnn_buffer *out)
 
 static void put_inputs_of(struct frcnn_buffer *out, const struct frcnn_quant_layer *layer)
 {
-	P("<td class=\"l\">");
+	P("<td>");
 	for (int k = 0; k < layer->ninputs; k++) {
 		if (k == 0 || layer->observers[k] != layer->observers[k - 1])
 			P("%s%s", k ? ", " : "", frcnn_quant_observer_name(layer->observers[k]));
@@ -279,12 +282,12 @@ static void put_layers(const struct quantize_job *job, struct frcnn_buffer *out)
 	  "<th scope=\"col\">multiply-adds</th><th scope=\"col\">weights, dB</th><th scope=\"col\">input, dB</th>");
 	if (job->sensed > 0)
 		P("<th scope=\"col\">output, dB</th><th scope=\"col\">found</th><th scope=\"col\">shift</th>");
-	P("<th scope=\"col\" class=\"l\">observer</th><th scope=\"col\">scale</th><th scope=\"col\">zero</th>"
+	P("<th scope=\"col\">observer</th><th scope=\"col\">scale</th><th scope=\"col\">zero</th>"
 	  "<th scope=\"col\" class=\"l\">why</th></tr></thead><tbody>\n");
 	for (size_t i = 0; i < plan->nlayers; i++) {
 		const struct frcnn_quant_layer *layer = &plan->layers[i];
 
-		P("<tr><th scope=\"row\">");
+		P("<tr><th scope=\"row\" style=\"white-space:nowrap;max-width:none\">");
 		put_name(out, layer);
 		P("</th><td>%s</td><td>%.2f%%</td>", layer->quantized ? quantize_int8 : quantize_float,
 		  total > 0 ? 100 * (double)layer->multiply_adds / total : 0);

@@ -309,19 +309,22 @@ void quantize_look(struct quantize_image *image, const struct frcnn_image *pictu
 }
 
 /*
- * A calibration picture is far from the report's when it is so by two measures. One is the median and four standard
- * deviations, as the median absolute deviation tells them; the other, for sets of two kinds of pictures, the range of
- * the report's without the eighth at either end. Neither lets a few strange pictures of the report excuse others. Both
- * are widened by slack: a few pictures much alike must not make every other one far.
+ * Sets as a whole are unlike when nearly every picture of one has more than nearly every picture of the other, and more
+ * so than chance would have it (Mann and Whitney's rank sum). A single calibration picture is far when it is so by two
+ * measures: the report's median and three standard deviations, as the median absolute deviation tells them, and the
+ * range of the report's without the eighth at either end. Neither lets a few strange pictures of the report excuse
+ * others. Both are widened by slack, the more the fewer pictures the report has.
  */
 static const struct {
 	const char *name, *unit;
 	double slack;
 } kinds[QUANTIZE_LOOKS] = {{"brightness", "", 20}, {"contrast", "", 15}, {"size", " pixels", 0.7}};
 
-#define FEWEST_TO_COMPARE 4 /* pictures of the report */
-#define NAMED             3 /* culprits */
-#define BLANK             1 /* contrast: less is one colour */
+#define FEWEST_TO_COMPARE 4   /* pictures of the report */
+#define NAMED             3   /* culprits */
+#define BLANK             1   /* contrast: less is one colour */
+#define UNLIKE            3   /* standard deviations of the rank sum */
+#define APART             0.9 /* share of pairs of pictures, one a set, in that order */
 
 struct culprit {
 	const char *name;
@@ -367,39 +370,73 @@ static void list_culprits(const struct culprit *culprits, size_t count, int kind
 		frcnn_buffer_printf(out, " and %zu more", count - NAMED);
 }
 
-/* numbers: room for a number a picture of the report; culprits: for the calibration set. */
+/* Both sorted. 1: the calibration set's are greater, -1: less, 0: nothing can be said. */
+static int compare_sets(const double *own, size_t nown, const double *report, size_t nreport)
+{
+	double pairs = (double)nown * (double)nreport, greater = 0, deviation;
+	size_t below = 0, equal = 0;
+
+	for (size_t i = 0; i < nown; i++) {
+		while (below < nreport && report[below] < own[i])
+			below++;
+		for (equal = 0; below + equal < nreport && report[below + equal] == own[i];)
+			equal++;
+		greater += (double)below + 0.5 * (double)equal;
+	}
+	deviation = sqrt(pairs * (double)(nown + nreport + 1) / 12);
+	if (fabs(greater - pairs / 2) < UNLIKE * deviation)
+		return 0;
+	return greater >= APART * pairs ? 1 : greater <= (1 - APART) * pairs ? -1 : 0;
+}
+
+static size_t list_looks(const struct quantize_set *set, int kind, double *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		if (set->images[i].seen)
+			out[count++] = set->images[i].looks[kind];
+	}
+	return count;
+}
+
+/* numbers: room for both sets; culprits: for the calibration set. */
 static void compare_look(struct quantize_job *job, int kind, double *numbers, struct culprit *culprits)
 {
-	const struct quantize_set *report = &job->sets[QUANTIZE_REPORT], *own = &job->sets[QUANTIZE_CALIBRATION];
-	size_t count = 0, beyond = 0, seen = 0;
+	const struct quantize_set *own = &job->sets[QUANTIZE_CALIBRATION];
+	size_t count = list_looks(&job->sets[QUANTIZE_REPORT], kind, numbers), beyond = 0, seen;
+	double middle, low, high, far, slack, own_middle, *own_numbers = numbers + count;
 	struct frcnn_buffer names = {0};
-	double middle, low, high, far;
+	int side;
 
-	for (size_t i = 0; i < report->count; i++) {
-		if (report->images[i].seen)
-			numbers[count++] = report->images[i].looks[kind];
-	}
 	if (count < FEWEST_TO_COMPARE)
 		return;
+	seen = list_looks(own, kind, own_numbers);
 	middle = median(numbers, count);
-	low = numbers[count / 8] - kinds[kind].slack;
-	high = numbers[count - 1 - count / 8] + kinds[kind].slack;
+	own_middle = seen > 0 ? median(own_numbers, seen) : middle;
+	side = compare_sets(own_numbers, seen, numbers, count);
+	slack = kinds[kind].slack * (1 + 8 / (double)count);
+	low = numbers[count / 8] - slack;
+	high = numbers[count - 1 - count / 8] + slack;
 	for (size_t i = 0; i < count; i++)
 		numbers[i] = fabs(numbers[i] - middle);
-	far = 4 * 1.4826 * median(numbers, count) + kinds[kind].slack;
+	far = 3 * 1.4826 * median(numbers, count) + slack;
 	for (size_t i = 0; i < own->count; i++) {
 		const struct quantize_image *image = &own->images[i];
-		double look = image->looks[kind], off = fabs(look - middle);
+		double look = image->looks[kind], off = look - middle;
 
-		seen += image->seen;
-		if (image->seen && off > far && (look < low || look > high))
-			culprits[beyond++] = (struct culprit){image->input->name, look, off};
+		if (image->seen && (side ? off * side > 0 : fabs(off) > far && (look < low || look > high)))
+			culprits[beyond++] = (struct culprit){image->input->name, look, fabs(off)};
 	}
 	if (beyond == 0)
 		return;
 	qsort(culprits, beyond, sizeof *culprits, compare_culprits);
 	list_culprits(culprits, beyond, kind, &names);
-	if (!names.failed)
+	if (!names.failed && side)
+		quantize_warn(job, "%s of the calibration images is unlike the report's: median %.0f%s, not %.0f: %s",
+			      kinds[kind].name, shown(kind, own_middle), kinds[kind].unit, shown(kind, middle),
+			      names.data);
+	else if (!names.failed)
 		quantize_warn(job, "%s of %zu of %zu calibration images lies far from the report's median %.0f%s: %s",
 			      kinds[kind].name, beyond, seen, shown(kind, middle), kinds[kind].unit, names.data);
 	frcnn_buffer_free(&names);
@@ -424,8 +461,9 @@ static void find_blanks(struct quantize_job *job, struct culprit *culprits)
 
 void quantize_compare_looks(struct quantize_job *job)
 {
-	double *numbers = frcnn_calloc(job->sets[QUANTIZE_REPORT].count, sizeof *numbers);
-	struct culprit *culprits = frcnn_calloc(job->sets[QUANTIZE_CALIBRATION].count, sizeof *culprits);
+	size_t own = job->sets[QUANTIZE_CALIBRATION].count;
+	double *numbers = frcnn_calloc(job->sets[QUANTIZE_REPORT].count + own, sizeof *numbers);
+	struct culprit *culprits = frcnn_calloc(own, sizeof *culprits);
 
 	/* Lack of memory only loses warnings. */
 	for (int kind = 0; kind < QUANTIZE_LOOKS && numbers && culprits; kind++)

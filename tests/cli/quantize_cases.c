@@ -6,10 +6,10 @@
  *   quantize_cases model outlier|stubborn IN OUT            of a ResNet-18-FPN
  *   quantize_cases xml FILE                                 ends 0 when the file is well-formed
  *
- * outlier: in each block of the body one channel between the two convolutions is 256 times what it was, and what reads
- * it divides by that: the model computes the very same. stubborn: two channels of the box head's first layer are copies
- * of a third, the one 1.375 times the other, and the second layer takes large multiples of both that cancel: in float
- * nothing happens, in int8 no scale suits.
+ * outlier: in each block of the body one channel between the two convolutions is 4096 times what it was, and what reads
+ * it divides by that: the model computes the very same. stubborn: pairs of channels of the box head's first layer are
+ * copies of a third, the one 1.375 times the other, and the second layer takes large multiples of both that cancel: in
+ * float nothing happens, in int8 no scale suits.
  */
 #include "image/image.h"
 #include "model/model.h"
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 160, HEIGHT = 120 };
+enum { WIDTH = 160, HEIGHT = 120, OUTLIER = 4096, PAIRS = 32 };
 
 static uint64_t state;
 
@@ -70,7 +70,7 @@ static void write_picture(const struct frcnn_image *image, const char *path)
 static void draw_scene(uint8_t *rgb)
 {
 	for (int i = 0; i < WIDTH * HEIGHT * 3; i++)
-		rgb[i] = (uint8_t)(90 + i / 3 % WIDTH / 4);
+		rgb[i] = (uint8_t)(170 + i / 3 % WIDTH / 4);
 	for (int box = 0; box < 6; box++) {
 		int left = (int)(next() % (WIDTH - 40)), top = (int)(next() % (HEIGHT - 40));
 		int right = left + 12 + (int)(next() % 28), bottom = top + 12 + (int)(next() % 28);
@@ -193,24 +193,28 @@ static void add_outliers(struct copy *copy)
 		channel = 0;
 		for (int64_t k = 1; k < shape[0]; k++)
 			channel = beta[k] > beta[channel] ? k : channel;
-		gamma[channel] *= 256;
-		beta[channel] *= 256;
+		gamma[channel] *= OUTLIER;
+		beta[channel] *= OUTLIER;
 		next_weight = find(copy, name, "conv2.weight", shape);
 		for (int64_t k = 0; k < shape[0]; k++) {
 			for (int64_t i = 0; i < shape[2] * shape[3]; i++)
-				next_weight[(k * shape[1] + channel) * shape[2] * shape[3] + i] /= 256;
+				next_weight[(k * shape[1] + channel) * shape[2] * shape[3] + i] /= OUTLIER;
 		}
 	}
 }
 
-/* Sum of squares of what reads channel c. */
-static double energy(const float *weight, const int64_t *shape, int64_t c)
-{
-	double sum = 0;
+struct channel {
+	int64_t index;
+	double energy; /* sum of squares of what reads it */
+};
 
-	for (int64_t k = 0; k < shape[0]; k++)
-		sum += (double)weight[k * shape[1] + c] * weight[k * shape[1] + c];
-	return sum;
+static int by_energy(const void *a, const void *b)
+{
+	const struct channel *x = a, *y = b;
+
+	if (x->energy != y->energy)
+		return x->energy < y->energy ? -1 : 1;
+	return x->index < y->index ? -1 : 1;
 }
 
 static void make_stubborn(struct copy *copy)
@@ -219,30 +223,32 @@ static void make_stubborn(struct copy *copy)
 	float *w6 = find(copy, "roi_heads.box_head", "fc6.weight", first);
 	float *b6 = find(copy, "roi_heads.box_head", "fc6.bias", bias_shape);
 	float *w7 = find(copy, "roi_heads.box_head", "fc7.weight", second);
-	int64_t row = first[1], most = 0, least[2] = {0, 1};
+	int64_t row = first[1], count = second[1];
+	struct channel *channels = must(calloc((size_t)count, sizeof *channels));
 	float largest = 0;
 
-	for (int64_t c = 0; c < second[1]; c++) {
-		double e = energy(w7, second, c);
-
-		most = e > energy(w7, second, most) ? c : most;
-		if (c > 1 && e < energy(w7, second, least[0]))
-			least[0] = c;
-		else if (c > 1 && e < energy(w7, second, least[1]))
-			least[1] = c;
-	}
-	for (int64_t i = 0; i < second[0] * second[1]; i++)
-		largest = w7[i] > largest ? w7[i] : largest;
-	for (int copies = 0; copies < 2; copies++) {
-		float factor = copies ? 1.375f : 1;
-		int64_t channel = least[copies];
-
-		for (int64_t i = 0; i < row; i++)
-			w6[channel * row + i] = factor * w6[most * row + i];
-		b6[channel] = factor * b6[most];
+	for (int64_t c = 0; c < count; c++) {
+		channels[c].index = c;
 		for (int64_t k = 0; k < second[0]; k++)
-			w7[k * second[1] + channel] = (copies ? -1 : 1) * 64 * largest / factor;
+			channels[c].energy += (double)w7[k * count + c] * w7[k * count + c];
 	}
+	qsort(channels, (size_t)count, sizeof *channels, by_energy);
+	if (count < 3 * PAIRS)
+		die("the box head is too narrow");
+	for (int64_t i = 0; i < second[0] * count; i++)
+		largest = w7[i] > largest ? w7[i] : largest;
+	/* those of least energy, in pairs, become copies of those of most */
+	for (int i = 0; i < 2 * PAIRS; i++) {
+		float factor = i % 2 ? 1.375f : 1;
+		int64_t to = channels[i].index, from = channels[count - 1 - i / 2].index;
+
+		for (int64_t j = 0; j < row; j++)
+			w6[to * row + j] = factor * w6[from * row + j];
+		b6[to] = factor * b6[from];
+		for (int64_t k = 0; k < second[0]; k++)
+			w7[k * count + to] = (i % 2 ? -1 : 1) * 32 * largest / factor;
+	}
+	free(channels);
 }
 
 static void change_model(const char *kind, const char *from, const char *path)
