@@ -3,24 +3,59 @@
 
 #define EQUALIZED_BY 8 /* pictures that the ranges of channels come from, at the most */
 
-int quantize_equalize(struct quantize_job *job, struct frcnn_error *err)
+/* A plan of the model with all that a calibration with a few pictures says: inputs chosen, weights quantized. */
+static int sketch(struct quantize_job *job, const struct frcnn_model *model, struct frcnn_detector *detector,
+		  struct frcnn_calibration **calibration, struct frcnn_quant_plan *plan, struct frcnn_error *err)
 {
-	struct frcnn_calibration *calibration = NULL;
-	struct frcnn_equalization *sums = &job->equalization;
-	int status = frcnn_calibration_new(job->model, job->detector, &calibration, err);
+	struct frcnn_quantizer *quantizer = NULL;
+	int status = frcnn_quant_plan_copy(&job->plan, plan, err);
 
 	if (status == 0)
-		status = quantize_calibrate(job, calibration, EQUALIZED_BY, err);
+		status = frcnn_calibration_new(model, detector, calibration, err);
 	if (status == 0)
-		status = frcnn_quant_equalize(job->model, calibration, &job->equalized, sums, err);
-	frcnn_calibration_free(calibration);
-	if (status < 0)
-		return status;
-	frcnn_say("equalization: %zu of %zu channels of %zu of %zu tensors", sums->changed_channels, sums->channels,
-		  sums->changed_tensors, sums->tensors);
-	return sums->changed_channels == 0
-		   ? 0
-		   : quantize_make_detector(job, &job->equalized.model, job->model_path, &job->equalized_detector, err);
+		status = quantize_calibrate(job, *calibration, EQUALIZED_BY, err);
+	if (status == 0)
+		status = frcnn_calibration_choose(*calibration, (enum frcnn_quant_observer)job->observer, plan, err);
+	if (status == 0)
+		status = frcnn_quantizer_new(model, *calibration, plan, job->pool, &quantizer, err);
+	frcnn_quantizer_free(quantizer);
+	return status;
+}
+
+/* What factors are expected to gain is measured, with the same pictures, before they stay. */
+int quantize_equalize(struct quantize_job *job, struct frcnn_error *err)
+{
+	struct frcnn_calibration *first = NULL, *second = NULL;
+	struct frcnn_quant_plan before = {0}, after = {0};
+	struct frcnn_quant_model trial = {0};
+	struct frcnn_detector *detector = NULL;
+	struct frcnn_equalization *sums = &job->equalization;
+	int status = sketch(job, job->model, job->detector, &first, &before, err);
+
+	if (status == 0)
+		status = frcnn_quant_equalize(job->model, first, &before, NULL, &trial, sums, err);
+	if (status < 0 || sums->changed_channels == 0)
+		goto out;
+	status = quantize_make_detector(job, &trial.model, job->model_path, &detector, err);
+	if (status == 0)
+		status = sketch(job, &trial.model, detector, &second, &after, err);
+	frcnn_calibration_free(second);
+	frcnn_detector_free(detector);
+	frcnn_quant_model_free(&trial);
+	if (status == 0)
+		status = frcnn_quant_equalize(job->model, first, &before, &after, &job->equalized, sums, err);
+	if (status == 0 && sums->changed_channels > 0)
+		status =
+		    quantize_make_detector(job, &job->equalized.model, job->model_path, &job->equalized_detector, err);
+out:
+	if (status == 0)
+		frcnn_say("equalization: %zu of %zu channels of %zu of %zu tensors", sums->changed_channels,
+			  sums->channels, sums->changed_tensors, sums->tensors);
+	frcnn_calibration_free(first);
+	frcnn_quant_model_free(&trial);
+	frcnn_quant_plan_free(&before);
+	frcnn_quant_plan_free(&after);
+	return status;
 }
 
 static int add_to_rounding(void *context, const struct frcnn_image *image, struct frcnn_error *err)

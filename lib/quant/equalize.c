@@ -9,20 +9,21 @@
 #include <math.h>
 
 #define REACH  24  /* exponents are -REACH .. REACH */
-#define WORTH  0.9 /* of the expected error; a change that leaves more of it is not made */
-#define LEVELS 255 /* steps of an input */
-#define LIMIT  127 /* of a weight */
+#define COMMON 5   /* root mean squares that values of a channel commonly reach */
+#define TRIES  128 /* channels whose exponents are refined */
+#define WORTH  0.9 /* of the error; a change that leaves more of it is not made */
 
 /* A layer that reads the channels, and what is known of them. */
 struct reader {
 	const struct frcnn_node *node;
 	float *weight; /* [K][each][window] */
 	size_t filters, each, window;
-	float *least, *most;            /* [C] what the channel reaches */
-	double *square, *energy;        /* [C] mean square of the input, sum of squares of the weights that meet it */
-	float *largest;                 /* [K][each] of the weights of a filter that meet a channel */
-	double signal;                  /* of the outputs, were channels independent */
-	struct frcnn_quant_layer layer; /* enough of it to ask calibration with */
+	float *least, *most;              /* [C] what the channel reaches */
+	double *square, *energy;          /* [C] mean square of the input, sum of squares of the weights that meet it */
+	float *largest;                   /* [K][each] of the weights of a filter that meet a channel */
+	double input_error, weight_error; /* as they are, over the energy of the outputs */
+	double input_steps, weight_steps; /* what they are in proportion to, as it is: see spread */
+	const struct frcnn_quant_layer *layer;
 };
 
 struct pair {
@@ -136,11 +137,42 @@ static bool find_readers(const struct frcnn_graph *graph, const bool *marked, st
 
 /* ---- what they read ------------------------------------------------------------------ */
 
-static int know_reader(const struct frcnn_graph *graph, const struct frcnn_calibration *calibration, size_t channels,
-		       struct reader *r, struct frcnn_error *err)
+/* Rare values beyond the input's scale as it is do not count: clipping them cost little. A channel that lies beyond it
+ * with much of what it has, by its mean square, does. */
+static void clip(struct reader *r, size_t channels)
+{
+	double lo = 0, hi = 0;
+
+	for (int k = 0; k < r->layer->ninputs; k++) {
+		struct frcnn_quant quant = r->layer->inputs[k];
+
+		lo = fmin(lo, -(double)quant.zero * quant.scale);
+		hi = fmax(hi, (255.0 - quant.zero) * quant.scale);
+	}
+	for (size_t c = 0; c < channels; c++) {
+		double common = COMMON * sqrt(r->square[c] / (double)r->window);
+
+		r->least[c] = (float)fmax(r->least[c], fmin(lo, -common));
+		r->most[c] = (float)fmin(r->most[c], fmax(hi, common));
+	}
+}
+
+static double error_of(double decibel)
+{
+	return pow(10, -decibel / 10);
+}
+
+static int know_reader(const struct frcnn_graph *graph, const struct frcnn_calibration *calibration,
+		       const struct frcnn_quant_plan *plan, size_t channels, struct reader *r, struct frcnn_error *err)
 {
 	const struct frcnn_params *params = &graph->params[r->node->params];
 	float *mean, *square;
+
+	r->layer = frcnn_quant_plan_find(plan, params->name);
+	if (!r->layer || r->layer->channels != (int)channels)
+		return frcnn_fail(err, FRCNN_EINVAL, "the plan has no layer %s", params->name);
+	r->input_error = error_of(r->layer->input_snr);
+	r->weight_error = error_of(r->layer->weight_snr);
 
 	r->weight = params->weight;
 	r->filters = (size_t)r->node->channels;
@@ -158,14 +190,12 @@ static int know_reader(const struct frcnn_graph *graph, const struct frcnn_calib
 		free(square);
 		return frcnn_fail_nomem(err);
 	}
-	snprintf(r->layer.name, sizeof r->layer.name, "%s", params->name);
-	r->layer.channels = (int)channels;
-	r->layer.kernel = r->node->kernel_h;
-	frcnn_calibration_ranges(calibration, &r->layer, r->least, r->most);
-	frcnn_calibration_moments(calibration, &r->layer, mean, square);
+	frcnn_calibration_ranges(calibration, r->layer, r->least, r->most);
+	frcnn_calibration_moments(calibration, r->layer, mean, square);
 	for (size_t c = 0; c < channels; c++)
 		for (size_t j = 0; j < r->window; j++)
 			r->square[c] += square[c * r->window + j];
+	clip(r, channels);
 	for (size_t k = 0; k < r->filters; k++) {
 		for (size_t i = 0; i < r->each; i++) {
 			const float *w = r->weight + (k * r->each + i) * r->window;
@@ -179,18 +209,17 @@ static int know_reader(const struct frcnn_graph *graph, const struct frcnn_calib
 			}
 		}
 	}
-	for (size_t c = 0; c < channels; c++)
-		r->signal += r->energy[c] * r->square[c] / (double)r->window;
 	free(mean);
 	free(square);
 	return 0;
 }
 
-/* Expected squared error of a reader's outputs over their own energy, with channel c divided by factors[c]: that of
- * inputs in even steps over what the channels reach together, and of weights in even steps over each filter's. */
-static double expected_error(const struct reader *r, size_t channels, const double *factors)
+/* What the errors of a reader's inputs and weights grow with when channel c is divided by factors[c]: squares of the
+ * steps, of the inputs over what all channels reach together, of each filter over its largest weight; times energies
+ * of what they meet. */
+static void spread(const struct reader *r, size_t channels, const double *factors, double *inputs, double *weights)
 {
-	double lo = 0, hi = 0, step, energy = 0, square = 0, noise;
+	double lo = 0, hi = 0, energy = 0, square = 0, steps = 0;
 
 	for (size_t c = 0; c < channels; c++) {
 		lo = fmin(lo, r->least[c] / factors[c]);
@@ -198,9 +227,6 @@ static double expected_error(const struct reader *r, size_t channels, const doub
 		energy += r->energy[c] * factors[c] * factors[c];
 		square += r->square[c] / (factors[c] * factors[c]);
 	}
-	step = (hi - lo) / LEVELS;
-	noise = step * step / 12 * energy;
-	/* A depthwise filter's steps follow its one channel. */
 	for (size_t k = 0; k < r->filters && r->node->groups == 1; k++) {
 		const float *row = r->largest + k * channels;
 		double largest = 0;
@@ -210,20 +236,42 @@ static double expected_error(const struct reader *r, size_t channels, const doub
 
 			largest = size > largest ? size : largest;
 		}
-		noise += largest * largest / ((double)LIMIT * LIMIT) / 12 * square;
+		steps += largest * largest;
 	}
-	return r->signal > 0 ? noise / r->signal : 0;
+	*inputs = (hi - lo) * (hi - lo) * energy;
+	/* A depthwise filter's steps follow its one channel. */
+	*weights = r->node->groups == 1 ? steps * square : 1;
 }
 
+/* Expected error of all readers; it is what was measured where nothing is changed. */
 static double expected(const struct pair *pair, const int8_t *exponents)
 {
-	double sum = 0;
+	double sum = 0, inputs, weights;
 
 	for (size_t c = 0; c < pair->channels; c++)
 		pair->factors[c] = ldexp(1, exponents[c]);
-	for (size_t i = 0; i < pair->count; i++)
-		sum += expected_error(&pair->readers[i], pair->channels, pair->factors);
+	for (size_t i = 0; i < pair->count; i++) {
+		const struct reader *r = &pair->readers[i];
+
+		spread(r, pair->channels, pair->factors, &inputs, &weights);
+		sum += r->input_steps > 0 ? r->input_error * inputs / r->input_steps : 0;
+		sum += r->weight_steps > 0 ? r->weight_error * weights / r->weight_steps : 0;
+	}
 	return sum;
+}
+
+/* Whether the readers' errors were measured with the factors, and did not become less. */
+static bool is_refuted(const struct pair *pair, const struct frcnn_quant_plan *after)
+{
+	double before = 0, now = 0;
+
+	for (size_t i = 0; after && i < pair->count; i++) {
+		const struct frcnn_quant_layer *layer = frcnn_quant_plan_find(after, pair->readers[i].layer->name);
+
+		before += pair->readers[i].input_error + pair->readers[i].weight_error;
+		now += layer ? error_of(layer->input_snr) + error_of(layer->weight_snr) : 0;
+	}
+	return after && !(now < WORTH * before);
 }
 
 /* ---- factors ------------------------------------------------------------------------- */
@@ -270,6 +318,21 @@ static void keep_best(struct pair *pair, double *least)
 	memcpy(pair->best, pair->exponents, pair->channels);
 }
 
+/* One exponent after the other, up or down by one, where there is one already: families hit none exactly. */
+static void refine(struct pair *pair, double *least)
+{
+	for (size_t c = 0, tries = 0; c < pair->channels && tries < TRIES; c++) {
+		if (!pair->best[c])
+			continue;
+		tries++;
+		for (int step = -1; step <= 1; step += 2) {
+			memcpy(pair->exponents, pair->best, pair->channels);
+			pair->exponents[c] = (int8_t)(pair->exponents[c] + step);
+			keep_best(pair, least);
+		}
+	}
+}
+
 /* The factors of least expected error among these: ranges made even, wholly or by half, all or only those that exceed
  * several times the median; ranges over weights made even by half, as weights and inputs share the burden then. All 0
  * where it is not worth it. */
@@ -290,6 +353,11 @@ static int choose(struct pair *pair, struct frcnn_error *err)
 		reach[c] = fmax(r->most[c], -r->least[c]);
 		ratio[c] = r->energy[c] > 0 ? reach[c] / sqrt(r->energy[c]) : 0;
 	}
+	for (size_t c = 0; c < n; c++)
+		pair->factors[c] = 1;
+	for (size_t i = 0; i < pair->count; i++)
+		spread(&pair->readers[i], n, pair->factors, &pair->readers[i].input_steps,
+		       &pair->readers[i].weight_steps);
 	before = least = expected(pair, pair->best);
 	middle = median(reach, n, work);
 	for (size_t k = 0; k < FRCNN_COUNT(powers); k++) {
@@ -302,6 +370,7 @@ static int choose(struct pair *pair, struct frcnn_error *err)
 		fill(ratio, median(ratio, n, work), powers[k] / 2, false, n, pair->exponents);
 		keep_best(pair, &least);
 	}
+	refine(pair, &least);
 	if (!(least < WORTH * before))
 		memset(pair->best, 0, n);
 out:
@@ -376,7 +445,8 @@ static size_t apply(struct frcnn_graph *graph, const struct pair *pair, size_t r
 
 /* One layer and those behind it. */
 static int equalize_layer(struct frcnn_graph *graph, int params, const struct frcnn_calibration *calibration,
-			  bool *marked, struct frcnn_equalization *sums, struct frcnn_error *err)
+			  const struct frcnn_quant_plan *before, const struct frcnn_quant_plan *after, bool *marked,
+			  struct frcnn_equalization *sums, struct frcnn_error *err)
 {
 	struct pair pair = {.params = params};
 	const struct frcnn_node *node = NULL;
@@ -402,12 +472,12 @@ static int equalize_layer(struct frcnn_graph *graph, int params, const struct fr
 	if (!find_readers(graph, marked, &pair))
 		goto out;
 	for (size_t i = 0; i < pair.count && !status; i++)
-		status = know_reader(graph, calibration, pair.channels, &pair.readers[i], err);
+		status = know_reader(graph, calibration, before, pair.channels, &pair.readers[i], err);
 	if (!status)
 		status = choose(&pair, err);
 	if (status)
 		goto out;
-	changed = apply(graph, &pair, row);
+	changed = is_refuted(&pair, after) ? 0 : apply(graph, &pair, row);
 	sums->tensors++;
 	sums->changed_tensors += changed > 0;
 	sums->channels += pair.channels;
@@ -418,6 +488,7 @@ out:
 }
 
 int frcnn_quant_equalize(const struct frcnn_model *model, const struct frcnn_calibration *calibration,
+			 const struct frcnn_quant_plan *before, const struct frcnn_quant_plan *after,
 			 struct frcnn_quant_model *out, struct frcnn_equalization *sums, struct frcnn_error *err)
 {
 	struct frcnn_graphs graphs;
@@ -434,7 +505,7 @@ int frcnn_quant_equalize(const struct frcnn_model *model, const struct frcnn_cal
 		if (!marked)
 			status = frcnn_fail_nomem(err);
 		for (size_t i = 0; i < graph->nparams && !status; i++)
-			status = equalize_layer(graph, (int)i, calibration, marked, sums, err);
+			status = equalize_layer(graph, (int)i, calibration, before, after, marked, sums, err);
 		free(marked);
 	}
 	if (!status)

@@ -232,9 +232,14 @@ struct frcnn_equalization {
  * between the two, which has but one scale, against the weights of the layers that read it. Factors are those of a
  * few families with the least expected error by the ranges and mean squares that calibration (both passes, over model)
  * has seen, where that is a tenth less than without. They are powers of two: the float model computes the same bits
- * as before, but where numbers fall below 1e-38. out: the folded float model, in memory; see frcnn_quant_folded.
+ * as before, but where numbers fall below 1e-38.
+ * before: a plan with inputs chosen and weights quantized by that calibration. after (may be NULL): the same for the
+ * model that this function made without it. Then factors stay only between layers whose errors (input_snr and
+ * weight_snr of those that read) became a tenth less in it.
+ * out: the folded float model, in memory; see frcnn_quant_folded.
  */
 int frcnn_quant_equalize(const struct frcnn_model *model, const struct frcnn_calibration *calibration,
+			 const struct frcnn_quant_plan *before, const struct frcnn_quant_plan *after,
 			 struct frcnn_quant_model *out, struct frcnn_equalization *sums, struct frcnn_error *err);
 
 /* ---- adaptive rounding (adaround.c) ----------------------------------------------------------------------------- */
