@@ -1,0 +1,64 @@
+# A run of frcnn-quantize that is killed leaves no model or the old one, and the next run is none the worse.
+. "$ROOT/tests/cli/common.inc"
+. "$ROOT/tests/cli/quantize.inc"
+cp -r "$share/images" photos
+# shellcheck disable=SC2086
+set -- $tiny_options -q photos
+runs 0 "$quantize" "$@" -o whole.safetensors
+
+# interrupt SIGNAL: while it is at work, that is once the part is there
+interrupt() {
+	rm -f z.html
+	"$quantize" --model "$tiny" --min-size 800 --max-size 1333 -j 1 -q -o z.safetensors --report z.html photos \
+		>/dev/null 2>&1 &
+	pid=$!
+	n=0
+	while [ ! -e z.safetensors.part ] && [ $n -lt 1000 ]; do
+		sleep 0.01
+		n=$((n + 1))
+	done
+	kill -"$1" $pid
+	! wait $pid || fail "it was not killed"
+}
+
+for signal in TERM INT HUP; do
+	# a shell's child in the background ignores SIGINT, and so does what is told to
+	[ $signal != INT ] || continue
+	interrupt $signal
+	absent z.safetensors
+	absent z.html
+done
+echo old >z.safetensors
+interrupt TERM
+[ "$(cat z.safetensors)" = old ] || fail "the old file was touched"
+[ ! -e z.safetensors.part ] || fail "a part is left"
+interrupt KILL
+[ "$(cat z.safetensors)" = old ] || fail "the old file was touched"
+absent z.html.gone
+# The part that nobody could take away is in nobody's way.
+runs 0 "$quantize" "$@" -o z.safetensors --report z.html
+same whole.safetensors z.safetensors
+for left in z.safetensors.part* z.html.part*; do
+	[ ! -e "$left" ] || fail "$left is left"
+done
+
+# Killed in the midst of writing: the system does that at the first byte beyond a limit.
+rm z.safetensors
+for old in no yes; do
+	[ $old = no ] || echo old >z.safetensors
+	status=0
+	(
+		ulimit -c 0
+		ulimit -f 40
+		exec "$quantize" "$@" -o z.safetensors >/dev/null 2>&1
+	) || status=$?
+	[ "$status" -gt 128 ] || fail "status $status, but it is to be killed"
+	if [ $old = no ]; then
+		[ ! -e z.safetensors ] || fail "half a model"
+	else
+		[ "$(cat z.safetensors)" = old ] || fail "the old file was touched"
+	fi
+done
+runs 0 "$quantize" "$@" -o z.safetensors
+same whole.safetensors z.safetensors
+absent z.safetensors.part

@@ -1,0 +1,91 @@
+# Pictures and models that are hard on frcnn-quantize: it warns by name, and keeps the accuracy where it can.
+. "$ROOT/tests/cli/common.inc"
+. "$ROOT/tests/cli/quantize.inc"
+need_cases
+
+# Scenes are measured on; what is calibrated with is alike, or not.
+pictures scene report 1 8
+pictures scene alike 11 8
+pictures noise noise 1 8
+pictures black black 1 8
+mkdir inverted
+for picture in alike/*; do
+	"$cases" change invert "$picture" "inverted/$(basename "$picture")"
+done
+{
+	printf '{"categories":[],"annotations":[],"images":['
+	separator=
+	for i in 1 2 3 4 5 6 7 8; do
+		printf '%s{"id":%s,"file_name":"%s.png","width":160,"height":120}' "$separator" $i $i
+		separator=,
+	done
+	printf ']}'
+} >measured.json
+# shellcheck disable=SC2086
+set -- $tiny_options -o q.safetensors --format json --measure-gt measured.json --measure-root report
+
+runs 0 "$quantize" "$@" alike
+lacks err 'calibration images'
+lacks err 'for calibration'
+# All black: blank, dark, flat, and channels never stir. It is a model all the same, unless a gate says no.
+runs 0 "$quantize" "$@" black
+has err "warning: brightness of the calibration images is unlike the report's: median 0, not "
+has err "warning: contrast of the calibration images is unlike the report's: median 0, not "
+has err 'warning: 8 of 8 calibration images show nothing but one colour: black/1.png and others'
+has err 'channels never changed ('
+has out '"kind":"dead-channels","name":"input of '
+runs 1 "$quantize" "$@" --min found=0.99 black
+has err 'gate failed: found is '
+# One image.
+runs 0 "$quantize" "$@" alike/11.png
+has err 'warning: 1 picture for calibration: ranges may be too narrow'
+has out '"kind":"few-images"'
+lacks err 'calibration images'
+# Another domain.
+runs 0 "$quantize" "$@" inverted
+has err "warning: brightness of the calibration images is unlike the report's"
+has err 'inverted/1'
+runs 0 "$quantize" "$@" noise
+has err "warning: contrast of the calibration images is unlike the report's: median 49, not "
+has err ' and 5 more'
+# One stranger among others is named, the others are not.
+runs 0 "$quantize" "$@" alike noise/1.png black/2.png
+has err 'warning: brightness of 2 of 10 calibration images lies far from the report'
+grep -q 'black/2.png has 0, noise/1.png has 127$' err || fail "the strangers are not named"
+has err 'warning: 1 of 10 calibration images shows nothing but one colour: black/2.png'
+
+[ -f "$small" ] || skip "share/models is not there: models not tried"
+sanitized && exit 0
+
+# Channels that are 4096 times as large as the others of their tensors: minmax leaves nothing of those.
+mkdir photos
+cp "$share"/images/* photos
+for i in 0 1 2 3; do
+	"$cases" change mirror photos/parts-42-0000$i.jpg photos/$i.png
+done
+"$cases" model outlier "$small" outlier.safetensors || fail "no model"
+set -- --min-size 160 --max-size 240 -j 2 -q --format json --holdout 0.25
+runs 0 "$quantize" "$@" --model outlier.safetensors -o o.safetensors --quantize-all --observer minmax --no-equalize photos
+above 0.1 "$(number found)"
+has out '"kind":"dictator-channel","name":"input of backbone.body.layer1.0.conv2"'
+runs 0 "$quantize" "$@" --model outlier.safetensors -o o.safetensors --quantize-all photos
+above "$(number found)" 0.6
+# And where its layers may stay float they do, by name.
+runs 0 "$quantize" "$@" --model outlier.safetensors -o o.safetensors --observer minmax --no-equalize photos
+above "$(number found)" 0.6
+has out '"name":"backbone.body.layer2.0.conv2","dtype":"float32","why":"signal to noise"'
+has out '"text":"layer backbone.body.layer2.0.conv2 stays float: in int8 its signal to noise would be '
+
+# A layer that no scale suits: the search leaves it float, gates hold, and without them it is left float at sight.
+"$cases" model stubborn "$small" stubborn.safetensors || fail "no model"
+runs 0 "$quantize" "$@" --model stubborn.safetensors -o s.safetensors --no-equalize photos
+has out '"name":"roi_heads.box_head.fc7","dtype":"float32","why":"signal to noise"'
+runs 0 "$quantize" "$@" --model stubborn.safetensors -o s.safetensors --no-equalize --quantize-all --min found=0.6 \
+	--write-plan s.json photos
+has out '"layer":"roi_heads.box_head.fc7"'
+has s.json '"roi_heads.box_head.fc7":	"float32"'
+has s.json '"roi_heads.box_head.fc6":	"int8"'
+above "$(number found)" 0.6
+runs 1 "$quantize" "$@" --model stubborn.safetensors -o t.safetensors --no-equalize --quantize-all --min found=0.6 \
+	--max-float 0 photos
+absent t.safetensors
