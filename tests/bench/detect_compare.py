@@ -9,7 +9,7 @@ CHECKPOINT is a ResNet-50-FPN of 4 labels. Environment:
   THREADS, ROUNDS, IMAGES   threads [all cores], turns of each program [3], and images a turn [4]
   BENCH_CACHE               folder for models in other forms, kept; else a temporary one
   BENCH_MODELS              of resnet50_fpn, resnet50_fpn_v2 and mobilenet_v3_large_320_fpn [all]
-  BENCH_MODES               of fp32, bf16 and avx2 [all]
+  BENCH_MODES               of fp32, bf16, avx2 and int8 [all]
 
 Each framework is a process that is started once for a model and mode, warmed up by one image, and then waits while the
 others have their turns; frcnn-detect starts anew for each turn, with one image more. The seconds of a turn are the
@@ -17,6 +17,10 @@ median of its images, those in the table the median of the turns.
 
 ncnn and "the part" are backbone, FPN and RPN head without the rest of the detector: ncnn cannot run the rest. The best
 mixture is ncnn for that part and OpenVINO for the rest: ncnn + OpenVINO's whole - OpenVINO's part.
+
+int8: ResNet-50-FPN alone, made by the frcnn-quantize beside FRCNN-DETECT from IMAGE and the pictures beside it, beside the
+float model of the same program and detect_models.py's qdq (also read by OpenVINO) and dense. The dense part is backbone,
+FPN, RPN head and box head over the RoIs of IMAGE.
 
 avx2: frcnn-detect with --cpu avx2, frameworks under ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2, and
 OpenVINO's own kernels follow oneDNN's limit. ONNX Runtime and ncnn choose by CPUID and cannot be limited: left out there.
@@ -41,6 +45,9 @@ MODELS = {"resnet50_fpn": 1.6, "resnet50_fpn_v2": 1.8, "mobilenet_v3_large_320_f
 SHORT = "mobilenet_v3_large_320_fpn"  # ten times as many images a turn
 MIXTURE, BF16, AVX2, MEMORY = 1.15, 1.25, 1.0, 2.0
 WHOLE, PART = ("torchvision", "onnxruntime", "openvino"), ("openvino-part", "ncnn-part")
+# int8 over ONNX Runtime's, over our fp32 (by avx2 too), the dense part over OpenVINO's; its memory below fp32's, and what
+# a first image takes longer than others below half an image
+INT8_ORT, INT8_OWN, INT8_AVX2, INT8_DENSE, INT8_MEMORY, INT8_COLD = 1.8, 2.2, 1.0, 1.15, 1.0, 1.0
 AVX2_LIMIT = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 missing, broken = {}, []
@@ -76,7 +83,7 @@ def others_seconds():
 
 class Peer:
     def __init__(self, framework, model, architecture, labels, mode):
-        precision = "bf16" if mode == "bf16" else "fp32"
+        precision = mode if mode in ("bf16", "int8") else "fp32"
         environment = dict(os.environ, **(AVX2_LIMIT if mode == "avx2" else {}))
         self.name = framework
         self.seconds = []
@@ -107,15 +114,20 @@ class Peer:
 
 
 class Ours:
-    name = "frcnn-detect"
-
-    def __init__(self, model, architecture, mode):
+    def __init__(self, model, architecture, mode, name="frcnn-detect"):
+        self.name = name
         self.command = [detect, "-q", "-j", threads, "--model", model, "--arch", architecture, "--latency", "--stats=json"]
-        self.command += {"fp32": [], "bf16": ["--precision", "bf16"], "avx2": ["--cpu", "avx2"]}[mode]
-        self.seconds, self.part, self.mbs = [], [], []
+        self.command += {"bf16": ["--precision", "bf16"], "avx2": ["--cpu", "avx2"]}.get(mode, [])
+        self.seconds, self.part, self.head, self.mbs, self.cold = [], [], [], [], []
 
     def run(self, count):
         return subprocess.run(self.command + [image] * count, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def turn_cold(self):
+        start = time.perf_counter()
+        if self.run(1).returncode != 0:
+            sys.exit("detect_compare.py: %s failed" % detect)
+        self.cold.append(time.perf_counter() - start)
 
     def turn(self, images):
         run = self.run(images + 1)
@@ -124,6 +136,7 @@ class Ours:
         stats = json.loads(run.stderr)
         self.seconds.append(stats["stages_ms"]["total"]["p50"] / 1e3)
         self.part.append(stats["stages_ms"]["backbone"]["p50"] / 1e3)
+        self.head.append(stats["stages_ms"]["head"]["p50"] / 1e3)
         self.mbs.append(stats["peak_memory_bytes"] / 2**20)
         self.cpu = stats["cpu"]
 
@@ -135,13 +148,17 @@ def start(name, architecture, model, labels, mode):
     """The peers that are there, warmed up."""
     peers = []
     frameworks = WHOLE + (PART if name == "resnet50_fpn" and mode == "fp32" else ())
+    if mode == "int8":
+        frameworks = ("onnxruntime", "openvino", "openvino-dense")
     for framework in frameworks:
         if mode == "avx2" and framework == "onnxruntime":
             continue
-        form = {"torchvision": None, "openvino-part": "part", "ncnn-part": "ncnn"}.get(framework, "onnx")
+        whole = "qdq" if mode == "int8" else "onnx"
+        forms = {"torchvision": None, "openvino-part": "part", "ncnn-part": "ncnn", "openvino-dense": "dense"}
+        form = forms.get(framework, whole)
         peer_model = make(form, architecture, model, labels) if form else model
         if not peer_model:
-            missing[framework] = "needs torch, torchvision, onnx and, for ncnn, pnnx to convert the model"
+            missing[framework] = "needs torch, torchvision, onnx and, for ncnn, pnnx, for OpenVINO's int8 nncf to convert the model"
             continue
         peer = Peer(framework, peer_model, architecture, labels, mode)
         version = peer.answer()
@@ -180,6 +197,76 @@ def judge(name, mode, ours, peers):
             claim("%s: memory of torchvision / frcnn-detect" % name, next(p.mb for p in peers if p.name == "torchvision") / ours.mb, MEMORY)
 
 
+def quantized(architecture):
+    """Our int8 model; None when there is no program that makes it."""
+    program = os.path.join(os.path.dirname(detect), "frcnn-quantize")
+    path = os.path.join(cache, architecture + ".int8.safetensors")
+    if os.path.exists(path):
+        return path
+    if not os.path.exists(program):
+        return None
+    folder = os.path.dirname(os.path.abspath(image))
+    some = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".jpg")][:12]
+    run = subprocess.run(
+        [program, "-q", "-j", threads, "--model", checkpoint, "--arch", architecture, "-o", path, *some],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if run.returncode != 0:
+        sys.exit("%s\ndetect_compare.py: cannot make the int8 model" % run.stderr)
+    return path
+
+
+def judge_int8(ours, peers):
+    int8, fp32, *avx2 = ours
+    seconds = {p.name: statistics.median(p.seconds) for p in [*ours, *peers]}
+    dense = [a + b for a, b in zip(int8.part, int8.head)]
+    seconds["dense"] = statistics.median(dense)
+    for p in ours:
+        print("%-20s %9.4f s %8.0f MiB          kernels %s" % (p.name, seconds[p.name], p.mb, p.cpu))
+    for p in peers:
+        own = seconds["dense"] if p.name == "openvino-dense" else seconds[int8.name]
+        print("%-20s %9.4f s %8.0f MiB %6.2fx  %s" % (p.name, seconds[p.name], p.mb, seconds[p.name] / own, p.version))
+    print("%-20s %9.4f s  which openvino-dense is compared with" % ("  our dense part", seconds["dense"]))
+    cold = statistics.median(int8.cold)
+    print("%-20s %9.4f s  from exec to the end of one image" % ("  our cold start", cold))
+    if "onnxruntime" in seconds:
+        claim("int8: ONNX Runtime's QDQ / frcnn-detect", seconds["onnxruntime"] / seconds[int8.name], INT8_ORT)
+    claim("int8: our fp32 / our int8", seconds[fp32.name] / seconds[int8.name], INT8_OWN)
+    if "openvino-dense" in seconds:
+        claim("int8: OpenVINO's dense part / ours", seconds["openvino-dense"] / seconds["dense"], INT8_DENSE)
+    if avx2:
+        claim("int8 avx2: our fp32 / our int8", seconds[avx2[1].name] / seconds[avx2[0].name], INT8_AVX2)
+    claim("int8: memory of our fp32 / of our int8", fp32.mb / int8.mb, INT8_MEMORY)
+    late = max(cold - seconds[int8.name], 1e-9)
+    claim("int8: half an image / what the first takes longer", seconds[int8.name] / 2 / late, INT8_COLD)
+
+
+def compare_int8():
+    architecture = "fasterrcnn_resnet50_fpn"
+    model = quantized(architecture)
+    if not model:
+        print("int8: left out: no frcnn-quantize beside %s" % detect)
+        return
+    ours = [
+        Ours(model, architecture, "int8", "frcnn-detect int8"), Ours(checkpoint, architecture, "fp32", "frcnn-detect fp32"),
+        Ours(model, architecture, "avx2", "our int8, avx2"), Ours(checkpoint, architecture, "avx2", "our fp32, avx2"),
+    ]  # fmt: skip
+    if ours[2].run(1).returncode != 0:
+        print("int8 avx2: left out: this machine or build has no such kernels")
+        ours = ours[:2]
+    peers = start("resnet50_fpn", architecture, checkpoint, "4", "int8")
+    before, began = others_seconds(), time.monotonic()
+    for _ in range(rounds):
+        for program in [*ours, *peers]:
+            program.turn(images)
+        ours[0].turn_cold()
+    for program in [*ours, *peers]:
+        program.end()
+    busy = "" if before is None else ", %.2f cores taken by other programs" % ((others_seconds() - before) / (time.monotonic() - began))
+    print("\nresnet50_fpn, int8%s" % busy)
+    judge_int8(ours, peers)
+
+
 def compare(name, mode):
     architecture = "fasterrcnn_" + name
     model, labels = (checkpoint, "4") if name == "resnet50_fpn" else (make("weights", architecture), "91")
@@ -205,7 +292,10 @@ def compare(name, mode):
 
 def main():
     print("medians of %d turns of %d images, %s threads, load before: %.2f" % (rounds, images, threads, os.getloadavg()[0]))
-    for mode in (os.environ.get("BENCH_MODES") or "fp32 bf16 avx2").split():
+    for mode in (os.environ.get("BENCH_MODES") or "fp32 bf16 avx2 int8").split():
+        if mode == "int8":
+            compare_int8()
+            continue
         for name in (os.environ.get("BENCH_MODELS") or " ".join(MODELS)).split():
             compare(name, mode)
     for framework, why in missing.items():

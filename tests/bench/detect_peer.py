@@ -9,8 +9,9 @@ FRAMEWORK and what MODEL is for it, from a JPEG to the boxes as JSON text:
   openvino        the detector as ONNX
 and for backbone, FPN and RPN head alone, from the resized and normalised picture to tensors:
   openvino-part   that part as ONNX
+  openvino-dense  that and the box head over pooled RoIs, in int8
   ncnn-part       that part as ncnn's .param, its .bin beside it
-PRECISION is fp32 or bf16. A line on standard input is a turn: a number of images, answered by as many seconds. At the end
+PRECISION is fp32, bf16, or int8: MODEL is quantized, what it has left float is to be done in fp32. A line on standard input is a turn: a number of images, answered by as many seconds. At the end
 of standard input comes the peak of resident memory in MiB. The first line, after one image that is not timed, is the
 framework's version and what the image gives. Exits 3 when the framework is not installed, 4 when it cannot do PRECISION.
 """
@@ -24,7 +25,8 @@ import time
 framework, model_path, architecture, labels, threads, precision, image = sys.argv[1:]
 threads = int(threads)
 needs = {"torchvision": ["torch", "torchvision", "PIL"], "onnxruntime": ["onnxruntime", "numpy", "PIL"]}
-needs.update({"openvino": ["openvino", "numpy", "PIL"], "openvino-part": ["openvino", "numpy"], "ncnn-part": ["ncnn", "numpy"]})
+needs.update({"openvino": ["openvino", "numpy", "PIL"], "openvino-dense": ["openvino", "numpy"]})
+needs.update({"openvino-part": ["openvino", "numpy"], "ncnn-part": ["ncnn", "numpy"]})
 if not all(importlib.util.find_spec(name) for name in needs[framework]):
     sys.exit(3)
 if precision == "bf16" and framework in ("onnxruntime", "ncnn-part"):
@@ -79,7 +81,7 @@ def openvino_compiled():
 
     core = openvino.Core()
     config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    config["INFERENCE_PRECISION_HINT"] = "f32" if precision == "fp32" else "bf16"
+    config["INFERENCE_PRECISION_HINT"] = "bf16" if precision == "bf16" else "f32"
     compiled = core.compile_model(core.read_model(model_path), "CPU", config)
     return "openvino %s" % openvino.__version__.split("-")[0], compiled, compiled.create_infer_request()
 
@@ -98,13 +100,18 @@ def openvino_part_run():
     import numpy as np
 
     version, compiled, request = openvino_compiled()
-    x = np.random.default_rng(1).standard_normal(compiled.inputs[0].shape, np.float32)
+    random = np.random.default_rng(1)
+    inputs = [random.standard_normal(x.shape, np.float32) for x in compiled.inputs]
+    shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs)
 
     def run():
-        request.infer([x], share_inputs=True, share_outputs=True)
-        return "%d tensors" % len(compiled.outputs)
+        request.infer(inputs, share_inputs=True, share_outputs=True)
+        return "%d tensors of %s" % (len(compiled.outputs), shapes)
 
     return version, run
+
+
+openvino_dense_run = openvino_part_run
 
 
 def ncnn_part_run():
