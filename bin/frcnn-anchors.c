@@ -338,6 +338,8 @@ static int read_truth(struct frcnn_error *err)
 						 &job.report.boxes, err);
 	if (status < 0)
 		return status;
+	if (job.labels_path && job.truth.form == FRCNN_TRUTH_COCO)
+		frcnn_warn(NULL, "--labels is not used: %s is COCO, which names its classes itself", job.truth_path);
 	job.report.truth_path = job.truth_path;
 	job.report.truth_errors = job.truth.errors;
 	for (size_t i = 0; i < nowhere->count; i++) {

@@ -352,6 +352,8 @@ static int bad_usage(void)
 		return frcnn_usage("--proposals does not go with --format coco, which has no place for them");
 	if (image_root && !truth_path)
 		return frcnn_usage("--image-root needs --gt");
+	if (!isnan(nms_sigma) && nms_method != FRCNN_NMS_SOFT_GAUSSIAN && nms_method != FRCNN_NMS_MATRIX)
+		return frcnn_usage("--nms-sigma needs --nms-method soft-gaussian or matrix");
 	if (latency && throughput)
 		return frcnn_usage("--latency does not go with --throughput");
 	if (resume && (!output_path || strcmp(output_path, "-") == 0))
@@ -375,6 +377,7 @@ static int open_model(struct setup *setup, struct frcnn_error *err)
 	struct frcnn_model_options own;
 	float means[3], stds[3];
 	const char *path = model_path;
+	const struct frcnn_description *resize;
 	int status;
 
 	frcnn_model_options_init(&own);
@@ -414,9 +417,15 @@ static int open_model(struct setup *setup, struct frcnn_error *err)
 		own.nlabels = setup->labels.count;
 	}
 	status = frcnn_model_open(path, &own, &setup->model, err);
-	if (status == 0 && setup->model->checkpoint.note)
+	if (status < 0)
+		return status;
+	if (setup->model->checkpoint.note)
 		frcnn_warn(path, "%s", setup->model->checkpoint.note);
-	return status;
+	resize = &setup->model->description;
+	if ((min_size || max_size) && resize->min_size > resize->max_size)
+		frcnn_warn(NULL, "min-size %d is above max-size %d, which wins: longer sides become %d pixels",
+			   resize->min_size, resize->max_size, resize->max_size);
+	return 0;
 }
 
 /* --classes to flags; a word that is no name may be a category id. */

@@ -216,6 +216,17 @@ static bool same_file(const char *a, const char *b)
 }
 
 /* -1: go on; else the exit status after a usage error. */
+/* Whether one of the methods has a sigma; a sweep without --method tries all. */
+static bool lowers_by_sigma(void)
+{
+	bool found = job.sweep && !given("method");
+
+	for (int i = 0; i < job.methods.count; i++)
+		found = found || job.methods.items[i] == FRCNN_NMS_SOFT_GAUSSIAN ||
+			job.methods.items[i] == FRCNN_NMS_MATRIX;
+	return found;
+}
+
 static int check_options(int operands, char **names)
 {
 	static const char *const sweep_only[] = {"gt", "labels", "image-root"};
@@ -244,6 +255,8 @@ static int check_options(int operands, char **names)
 	for (size_t i = 0; i < FRCNN_COUNT(fusion_only) && !job.sweep && !fusing(); i++)
 		if (given(fusion_only[i]))
 			return frcnn_usage("--%s needs --method wbf or nmw", fusion_only[i]);
+	if (given("sigma") && !lowers_by_sigma())
+		return frcnn_usage("--sigma needs --method soft-gaussian or matrix");
 	if (!job.sweep && job.methods.count > 1)
 		return frcnn_usage("several methods need --sweep");
 	if (!job.sweep && job.ious.count > 1)

@@ -292,6 +292,7 @@ struct frcnn_stream {
 	struct frcnn_buffer text; /* read, and from at on not taken yet */
 	size_t at, number;        /* number: lines taken */
 	bool null, ended;
+	bool named;  /* a line was not empty, or trouble was told */
 	int wake[2]; /* a byte in this pipe ends the waiting */
 	struct frcnn_shard shard;
 	size_t seen; /* inputs before sharding */
@@ -343,7 +344,7 @@ static int read_on(struct frcnn_inputs *inputs, struct frcnn_stream *stream, boo
 			break;
 	if (files[1].revents) {
 		stream->at = stream->text.size;
-		stream->ended = true;
+		stream->ended = stream->named = true;
 		return NAME_END;
 	}
 	if (!files[0].revents && !wait)
@@ -354,6 +355,7 @@ static int read_on(struct frcnn_inputs *inputs, struct frcnn_stream *stream, boo
 	if (size < 0) {
 		frcnn_report_errno("standard input", errno);
 		inputs->failed++;
+		stream->named = true;
 	}
 	stream->ended = size <= 0;
 	if (stream->at > 0)
@@ -395,8 +397,12 @@ static int next_line(struct frcnn_inputs *inputs, struct frcnn_stream *stream, b
 			stream->number++;
 			return NAME_THERE;
 		}
-		if (stream->ended)
+		if (stream->ended) {
+			if (!stream->named)
+				frcnn_warn("standard input", "no names in this list");
+			stream->named = true;
 			return NAME_END;
+		}
 		state = read_on(inputs, stream, wait);
 		if (state != NAME_THERE)
 			return state;
@@ -429,6 +435,7 @@ static int read_name(struct frcnn_inputs *inputs, struct frcnn_stream *stream, b
 	*end = -1;
 	if (state != NAME_THERE || size == 0)
 		return state;
+	stream->named = true;
 	if (strlen(line) != size) {
 		frcnn_report("standard input", "line %zu holds a NUL byte; lists separated by NULs need -0",
 			     stream->number);

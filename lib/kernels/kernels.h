@@ -6,6 +6,17 @@
  * machine, know nothing of graphs. Layout is NHWC: a pixel's C channels lie
  * together. Letters: M rows (pixels), K output channels, C input channels,
  * N images, H W height and width, R S window.
+ *
+ * A new instruction set
+ *   1. x86/kernels_NAME.c (int8: kernels_int8_NAME.c) fills a whole table; what it has in common with others is in an
+ *      .inc beside it, what it does no better it takes from the set below.
+ *   2. Makefile: the file in KERNELS_SRC, its flags in ISA_FLAGS_X86 by the end of the file's name.
+ *   3. Here: the table's declaration, at the end; for int8 beside the others of struct frcnn_kernels_int8.
+ *   4. dispatch.c: a look_for_NAME that asks CPUID and, for wider registers, XCR0; a line in tables, or in int8_tables
+ *      beside the set whose tiles it shares, best first. A name for --cpu is in the lines of tables, in the programs'
+ *      options and in their man pages; an int8 table has none.
+ *   5. Tests and benchmark run whatever frcnn_kernels_list and frcnn_kernels_int8_list give: nothing to add. Where no
+ *      machine at hand has it, see tests/unit/avxvnni_avx512vnni.c.
  */
 #ifndef FRCNN_KERNELS_H
 #define FRCNN_KERNELS_H

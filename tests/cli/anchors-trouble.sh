@@ -44,6 +44,11 @@ runs 2 "$anchors" -g none.json
 lines out 0
 says err 'frcnn-anchors: none.json: no such file or directory'
 
+# COCO names its classes: other names are of no use.
+echo thing >names
+runs 0 "$anchors" -g gt.json --labels names
+says err 'frcnn-anchors: warning: --labels is not used: gt.json is COCO, which names its classes itself'
+
 # An image whose size nobody knows, an entry that is wrong: the rest is counted.
 sed 's/"id":3,"file_name":"c.png","width":96,"height":64/"id":3,"file_name":"c.png"/' gt.json >nosize.json
 runs 2 "$anchors" -g nosize.json

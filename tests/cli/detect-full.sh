@@ -16,7 +16,7 @@ full "$detect" --list-options
 # shellcheck disable=SC2086
 full "$detect" $quick "$data/round.png"
 # shellcheck disable=SC2086
-full "$detect" $quick --format=coco -
+full "$detect" $quick -q --format=coco -
 # shellcheck disable=SC2086
 runs 2 "$detect" $quick -o /dev/full "$data/round.png"
 says err 'frcnn-detect: /dev/full: no space left on device'

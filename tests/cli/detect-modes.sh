@@ -64,8 +64,8 @@ same sliced--latency sliced--throughput
 	choice 1 $small -j 1 --throughput in
 	choice 2 $small -j 3 nosuch nosuch
 	choice 1 $small -j 3 "$data/round.png"
-	choice 1 --model "$model" --min-size 4000 --max-size 6000 -j 3 nosuch nosuch
-	choice 2 --model "$model" --min-size 4000 --max-size 6000 -j 3 --throughput nosuch nosuch
+	choice 1 --model "$model" --min-size 2000 --max-size 3000 -j 3 nosuch nosuch
+	choice 2 --model "$model" --min-size 2000 --max-size 3000 -j 3 --throughput nosuch nosuch
 }
 
 # To a file, whose sidecar counts what is done.

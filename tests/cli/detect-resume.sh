@@ -74,7 +74,7 @@ interrupted KILL
 # shellcheck disable=SC2086
 {
 	refused 'begun without score=0.5' $quick --score 0.5 -o file --resume $inputs
-	refused 'begun with min-size=64' --model "$model" --max-size 96 -j 1 -o file --resume $inputs
+	refused 'begun with min-size=64' --model "$model" --max-size 96 -q -j 1 -o file --resume $inputs
 	refused 'begun with the model fasterrcnn_mobilenet_v3_large_320_fpn@' --model "$other_model" --min-size 64 \
 		--max-size 96 -o file --resume $inputs
 	refused 'begun with other inputs (5, now 2)' $quick -o file --resume 1.png 2.jpg

@@ -40,10 +40,17 @@ go 0 --null && go_names
 go 2
 grep -q 'standard input: line 2 holds a NUL byte; lists separated by NULs need -0' err || fail "NULs pass: $(cat err)"
 
-# Nothing in, nothing out.
+# Nothing in, nothing out, but for a word; lines without a name are nothing.
 : >list
 go 0
 lines out 0
+lines err 1
+says err 'frcnn-detect: standard input: warning: no names in this list'
+printf '\n\n' >list
+go 0 -o whole
+lines whole 0
+says err 'frcnn-detect: standard input: warning: no names in this list'
+go 0 -q
 lines err 0
 : >list
 go 0 --format=coco

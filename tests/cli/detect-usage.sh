@@ -48,6 +48,8 @@ wrong '--slice does not go with --proposals' --slice 64x64 --proposals x
 wrong '--proposals does not go with --format coco, which has no place for them' --proposals --format coco x
 wrong '--latency does not go with --throughput' --throughput --latency x
 wrong '--image-root needs --gt' --image-root . x
+wrong '--nms-sigma needs --nms-method soft-gaussian or matrix' --nms-sigma 1 x
+wrong '--nms-sigma needs --nms-method soft-gaussian or matrix' --nms-sigma 1 --nms-method soft-linear x
 wrong '--resume needs -o FILE' --resume x
 wrong '--resume needs -o FILE' --resume -o - x
 
@@ -59,6 +61,16 @@ lines out 1
 # shellcheck disable=SC2086
 runs 0 "$detect" "$data/round.png" $quick --score=0.5 --max-dets=1 -q
 lines out 1
+
+# A shorter side that exceeds what the longer one may have never counts, as in torchvision: said, unless the model says so.
+# shellcheck disable=SC2086
+runs 0 "$detect" $quick --min-size 900 --max-size 64 "$data/round.png"
+says err 'frcnn-detect: warning: min-size 900 is above max-size 64, which wins: longer sides become 64 pixels'
+mv out wins
+# shellcheck disable=SC2086
+runs 0 "$detect" $quick --min-size 64 --max-size 64 "$data/round.png"
+lines err 0
+same wins out
 
 # The ends that print on stdout.
 runs 0 "$detect" --help

@@ -17,6 +17,9 @@ usage "--gt needs --sweep" -g gt.json dets.jsonl
 usage "--weights needs --method wbf or nmw" --weights 1 dets.jsonl
 usage "--weights has 1 numbers for 2 files" --method wbf --weights 1 dets.jsonl dets.jsonl
 usage "--weights are all 0" --method wbf --weights 0,0 dets.jsonl dets.jsonl
+usage "--sigma needs --method soft-gaussian or matrix" --sigma 1 dets.jsonl
+usage "--sigma needs --method soft-gaussian or matrix" --method soft-linear --sigma 1 dets.jsonl
+usage "--sigma needs --method soft-gaussian or matrix" --sweep -g gt.json --method hard,diou --sigma 1 dets.jsonl
 usage "standard input can be read only once" - -
 for bad in '--method none' '--iou 1.5' '--iou x' '--weights -1' '--convention voc' '--sigma 0' '--min-size -1' '--stable-by id'; do
 	# shellcheck disable=SC2086

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +164,43 @@ Test(pool, signals_are_left_to_the_caller)
 		usleep(1000);
 	cr_assert_eq(signalled_here, 1);
 	frcnn_pool_free(pool);
+}
+
+/* Where the system refuses threads, fewer do all the work. */
+Test(pool, has_fewer_threads_where_some_are_refused)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	cr_skip_test("sanitizers reserve more than any limit");
+#else
+	/* A quarter of a gigabyte beyond what is mapped: stacks of 8 MiB for some 30. */
+	struct rlimit limit;
+	long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+	cr_assert_not_null(file);
+	cr_assert_eq(fscanf(file, "%ld", &pages), 1);
+	fclose(file);
+	limit.rlim_cur = limit.rlim_max = (rlim_t)(pages * sysconf(_SC_PAGESIZE)) + ((rlim_t)256 << 20);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	int64_t room = frcnn_usable_memory();
+	cr_assert(room > 0 && room <= (int64_t)256 << 20, "room for %lld bytes", (long long)room);
+
+	pthread_attr_t attributes;
+	cr_assert_eq(pthread_getattr_default_np(&attributes), 0);
+	cr_assert_eq(pthread_attr_setstacksize(&attributes, (size_t)8 << 20), 0);
+	cr_assert_eq(pthread_setattr_default_np(&attributes), 0);
+	struct frcnn_pool *pool;
+	struct frcnn_error err;
+	cr_assert_eq(frcnn_pool_new(500, &pool, &err), 0, "%s", err.message);
+	int threads = frcnn_pool_threads(pool);
+	cr_assert(threads >= 1 && threads <= 33, "%d threads", threads);
+	atomic_int times[1000] = {0};
+	struct tally tally = {.times = times, .threads = threads};
+	frcnn_pool_run(pool, FRCNN_COUNT(times), count_index, &tally);
+	cr_assert_eq(tally.bad_worker, 0);
+	for (size_t i = 0; i < FRCNN_COUNT(times); i++)
+		cr_assert_eq(times[i], 1);
+	frcnn_pool_free(pool);
+#endif
 }
 
 Test(pool, no_threads_is_an_error)

@@ -84,6 +84,17 @@ static void check(const char *path, const char *cpu, const struct frcnn_image *p
 		cr_assert_eq(frcnn_detector_share(alone.detector, 1 + i % 2, &sides[i].detector, &err), 0, "%s",
 			     err.message);
 	}
+	/* Renewed, with more threads and with fewer, beside those that share its weights. */
+	for (int n = 3; n >= 1; n -= 2) {
+		struct side renewed = {.detector = alone.detector, .pictures = pictures};
+
+		cr_assert_eq(frcnn_detector_renew(alone.detector, n, &err), 0, "%s", err.message);
+		cr_assert_eq(frcnn_pool_threads(frcnn_detector_pool(alone.detector)), n);
+		detect(&renewed);
+		cr_assert_eq(renewed.status, 0);
+		same(&alone, &renewed);
+		drop(&renewed);
+	}
 	frcnn_detector_free(alone.detector);
 	for (int i = 0; i < THREADS; i++)
 		cr_assert_eq(pthread_create(&threads[i], NULL, detect, &sides[i]), 0);
