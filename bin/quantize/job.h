@@ -73,9 +73,9 @@ struct quantize_job {
 	char *sizes; /* the first half of --anchors */
 	struct frcnn_model *model;
 	struct frcnn_detector *detector;
-	/* What the int8 model is made from, where equalization changed anything: while it is made. */
+	/* What the int8 model is made from, and the detector over while it is made, where equalization changed
+	 * anything. */
 	struct frcnn_quant_model equalized;
-	struct frcnn_detector *equalized_detector;
 	struct frcnn_equalization equalization;
 	struct frcnn_quant_plan plan;
 	bool *locked;         /* one a layer: --plan or --keep-float settled it */
@@ -85,7 +85,7 @@ struct quantize_job {
 	bool searched; /* trail is set */
 	struct frcnn_quant_warning *quant_warnings;
 	size_t nquant_warnings;
-	struct frcnn_list warnings; /* lines of our own, as they were printed */
+	struct frcnn_list warnings;       /* lines of our own, as they were printed */
 	struct frcnn_output output, page; /* page: of --report */
 	struct frcnn_cost *cost;
 	struct frcnn_report *report; /* of cost; NULL: nothing was measured */
@@ -123,11 +123,12 @@ int quantize_search(struct quantize_job *job, const struct frcnn_quantizer *quan
 
 /* ---- refine.c ------------------------------------------------------------------------------------------------ */
 
-/* Sets equalization, and where that changed anything equalized and equalized_detector. */
+/* Sets equalization, and where that changed anything equalized, to which the detector changes. */
 int quantize_equalize(struct quantize_job *job, struct frcnn_error *err);
-/* Rounds the weights of the plan's int8 layers anew, by what the float detector over model sees of the calibration set.
- */
-int quantize_round(struct quantize_job *job, const struct frcnn_model *model, struct frcnn_detector *detector,
+/* The detector is over the model again, as it was given. */
+int quantize_forget_equalized(struct quantize_job *job, struct frcnn_error *err);
+/* Rounds the weights of the plan's int8 layers anew, by what the detector, over model, sees of the calibration set. */
+int quantize_round(struct quantize_job *job, const struct frcnn_model *model,
 		   const struct frcnn_calibration *calibration, struct frcnn_quantizer *quantizer,
 		   struct frcnn_error *err);
 

@@ -435,18 +435,17 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	struct frcnn_quantizer *quantizer = NULL;
 	struct frcnn_buffer provenance = {0};
 	const struct frcnn_model *model = job->model;
-	struct frcnn_detector *detector = job->detector;
 	int status = job->no_equalize ? 0 : quantize_equalize(job, err);
 
 	/* From here on the float model is the equalized one, which computes the same. */
-	if (job->equalized_detector) {
+	if (job->equalization.changed_channels > 0)
 		model = &job->equalized.model;
-		detector = job->equalized_detector;
-	}
 	if (status == 0)
-		status = frcnn_calibration_new(model, detector, &calibration, err);
+		status = frcnn_calibration_new(model, job->detector, &calibration, err);
 	if (status == 0)
 		status = quantize_calibrate(job, calibration, SIZE_MAX, err);
+	if (calibration)
+		frcnn_calibration_end(calibration);
 	if (status == 0)
 		status =
 		    frcnn_calibration_choose(calibration, (enum frcnn_quant_observer)job->observer, &job->plan, err);
@@ -458,7 +457,7 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	if (status == 0)
 		status = frcnn_quantizer_new(model, calibration, &job->plan, job->pool, &quantizer, err);
 	if (status == 0 && job->adaround)
-		status = quantize_round(job, model, detector, calibration, quantizer, err);
+		status = quantize_round(job, model, calibration, quantizer, err);
 	if (status == 0)
 		status = quantize_search(job, quantizer, err);
 	if (status == 0 && job->write_plan_path)
@@ -470,9 +469,8 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	frcnn_buffer_free(&provenance);
 	frcnn_quantizer_free(quantizer);
 	frcnn_calibration_free(calibration);
-	frcnn_detector_free(job->equalized_detector);
-	job->equalized_detector = NULL;
-	frcnn_quant_model_free(&job->equalized);
+	if (status == 0)
+		status = quantize_forget_equalized(job, err);
 	return status;
 }
 
@@ -660,7 +658,6 @@ void quantize_job_free(struct quantize_job *job)
 	frcnn_output_abort(&job->page);
 	frcnn_quant_plan_free(&job->plan);
 	frcnn_detector_free(job->detector);
-	frcnn_detector_free(job->equalized_detector);
 	frcnn_quant_model_free(&job->equalized);
 	frcnn_model_close(job->model);
 	frcnn_labels_free(&job->labels);

@@ -135,6 +135,8 @@ void quantize_sum_up(const struct frcnn_quant_plan *plan, struct frcnn_buffer *o
 		count += plan->layers[i].quantized;
 	frcnn_buffer_printf(out, "%zu of %zu int8, %.1f%% of the multiply-adds float", count, plan->nlayers,
 			    100 * frcnn_quant_plan_float_share(plan));
+	if (plan->weight_bits != 8)
+		frcnn_buffer_printf(out, ", weights of %d bits", plan->weight_bits);
 }
 
 static void put_name(struct frcnn_table *table, const struct frcnn_quant_layer *layer)
@@ -348,6 +350,8 @@ static void json_cost(struct frcnn_json_writer *json, struct quantize_job *job)
 
 static void json_layers(struct frcnn_json_writer *json, const struct quantize_job *job)
 {
+	put_count(json, "weight_bits", (size_t)job->plan.weight_bits);
+	put_count(json, "equalized_channels", job->equalization.changed_channels);
 	put_number(json, "float_share", frcnn_quant_plan_float_share(&job->plan));
 	frcnn_json_key(json, "layers");
 	frcnn_json_begin_array(json);
@@ -364,6 +368,8 @@ static void json_layers(struct frcnn_json_writer *json, const struct quantize_jo
 		frcnn_json_key(json, "multiply_adds");
 		frcnn_json_put_int64(json, layer->multiply_adds);
 		put_number(json, "weight_snr", layer->weight_snr);
+		if (job->adaround)
+			put_number(json, "rounding_gain", layer->rounding_gain);
 		put_number(json, "input_snr", layer->input_snr);
 		if (job->sensed > 0) {
 			put_number(json, "output_snr", layer->output_snr);

@@ -16,7 +16,7 @@ struct sample {
 	char name[96];
 	bool head;
 	size_t columns, rows, capacity; /* columns: channels * kernel * kernel */
-	size_t quota;                   /* rows of one image */
+	size_t quota, taken;            /* rows of one image; of the image at hand */
 	int groups, ninputs;
 	struct frcnn_quant inputs[FRCNN_MAX_LEVELS];
 	uint8_t *values, *levels; /* [capacity][columns], [capacity] */
@@ -145,7 +145,7 @@ static void take_rows(struct frcnn_rounding *r, const struct read *read, const f
 	struct sample *s = read->sample;
 	size_t quota = s->positions < s->quota ? s->positions : s->quota;
 
-	for (size_t k = 0; k < quota && s->rows < s->capacity; k++) {
+	for (size_t k = 0; k < quota && s->taken < s->quota && s->rows < s->capacity; k++) {
 		size_t at = (size_t)(((double)k + jitter(r->images, k)) * (double)s->positions / (double)quota);
 
 		at = at < s->positions ? at : s->positions - 1;
@@ -155,6 +155,7 @@ static void take_rows(struct frcnn_rounding *r, const struct read *read, const f
 		take_row(node, &graph->nodes[node->input[0]], s->inputs[read->level], x, at - read->first,
 			 s->values + s->rows * s->columns);
 		s->rows++;
+		s->taken++;
 	}
 }
 
@@ -248,7 +249,7 @@ int frcnn_rounding_add(struct frcnn_rounding *r, const struct frcnn_image *image
 	if (!status)
 		status = frcnn_graph_shape(&r->graphs.features, size.padded_height, size.padded_width, err);
 	for (size_t i = 0; i < r->nsamples; i++)
-		r->samples[i].positions = 0;
+		r->samples[i].positions = r->samples[i].taken = 0;
 	for (size_t i = 0; i < r->nreads && !status; i++) {
 		struct read *read = &r->reads[i];
 		const struct frcnn_node *node = &graph_of(r, read->sample->head)->nodes[read->node];

@@ -430,11 +430,18 @@ int frcnn_calibration_new(const struct frcnn_model *model, struct frcnn_detector
 	return 0;
 }
 
+void frcnn_calibration_end(struct frcnn_calibration *c)
+{
+	if (c->detector)
+		frcnn_detector_watch(c->detector, NULL, NULL, NULL);
+	c->detector = NULL;
+}
+
 void frcnn_calibration_free(struct frcnn_calibration *c)
 {
 	if (!c)
 		return;
-	frcnn_detector_watch(c->detector, NULL, NULL, NULL);
+	frcnn_calibration_end(c);
 	for (size_t i = 0; i < c->ntensors; i++) {
 		free(c->tensors[i].energy);
 		free(c->tensors[i].least);

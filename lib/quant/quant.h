@@ -143,6 +143,8 @@ struct frcnn_calibration;
 int frcnn_calibration_new(const struct frcnn_model *model, struct frcnn_detector *detector,
 			  struct frcnn_calibration **out, struct frcnn_error *err);
 void frcnn_calibration_free(struct frcnn_calibration *calibration);
+/* Ends the watch: the detector is not needed any more, nothing can be added, what was seen can be asked for. */
+void frcnn_calibration_end(struct frcnn_calibration *calibration);
 /* Runs the detector on a picture: in the first pass for ranges, in the second for histograms. Both are to be given the
  * same pictures, in any order. detections (may be NULL): what it found, to be freed by the caller. Activations that are
  * not finite are FRCNN_EINVAL naming the layer. */
