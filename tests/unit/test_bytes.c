@@ -8,6 +8,7 @@
 #include "int8_model.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <unistd.h>
 
 static uint32_t state = 7;
@@ -152,6 +153,73 @@ Test(bytes, float_convolution)
 		free(bias);
 		free(floats);
 		free(bytes);
+	}
+}
+
+/* What lies far outside, is infinite or no number becomes the reference's byte, in whole and in broken tiles. */
+Test(bytes, odd_values_of_int8_convolutions)
+{
+	static const float odd[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 3e9f, -3e9f, 0, 127.5f, -0.5f};
+	const struct frcnn_kernels *kernels;
+
+	for (int round = 0; round < 12; round++) {
+		bool winograd = round % 2;
+		struct frcnn_conv v = {
+		    .n = 1, .height = 9, .width = 7, .channels = 32, .out_height = 9, .out_width = 7};
+		size_t nx = 9 * 7 * 32, ny, nw;
+		uint8_t *x = draw_bytes(nx), *want, *got;
+		float *bias, *scale;
+		int8_t *w;
+
+		v.out_channels = round < 6 ? 64 : 16 + 7 * round;
+		v.kernel_h = v.kernel_w = winograd ? 3 : 1;
+		v.pad = winograd;
+		v.stride = v.dilation = v.groups = 1;
+		v.act = (enum frcnn_gemm_act)(round / 2 % 4);
+		v.x_as = v.y_as = FRCNN_AS_U8;
+		v.x_quant = (struct frcnn_quant){0.01f, 20};
+		v.y_quant = (struct frcnn_quant){0.5f, round * 20};
+		ny = 9 * 7 * (size_t)v.out_channels;
+		nw = 32 * (size_t)(v.kernel_h * v.kernel_w * v.out_channels);
+		want = draw_bytes(ny);
+		got = draw_bytes(ny);
+		w = (int8_t *)draw_bytes(nw);
+		for (size_t i = 0; i < nw; i++)
+			w[i] = w[i] == -128 ? 0 : w[i];
+		bias = draw_floats((size_t)v.out_channels);
+		scale = draw_floats((size_t)v.out_channels);
+		for (int k = 0; k < v.out_channels; k++) {
+			bias[k] = odd[(size_t)k % FRCNN_COUNT(odd)];
+			scale[k] = 0.001f;
+		}
+		v.quantized = w;
+		v.scale = scale;
+		v.bias = bias;
+		frcnn_conv_int8_reference(&v, x, want);
+		for (int t = 0; (kernels = frcnn_kernels_list(t)); t++) {
+			struct frcnn_packed packed = {0};
+			float *block;
+			struct frcnn_worker_memory scratch = {&block, 0, 1};
+			const struct frcnn_arithmetic *how = &frcnn_kernels_int8_get(kernels)->direct;
+
+			block =
+			    draw_floats(winograd ? frcnn_winograd_scratch(kernels, &v) : frcnn_conv_scratch(kernels));
+			cr_assert_eq(winograd ? frcnn_winograd_pack(kernels, &v, NULL, &packed, NULL)
+					      : frcnn_conv_pack(how, (size_t)kernels->nr, &v, NULL, &packed, NULL),
+				     0);
+			(winograd ? frcnn_winograd_run : frcnn_conv_run)(kernels, &v, &packed, NULL, &scratch, x, got);
+			for (size_t i = 0; i < ny; i++)
+				cr_assert_eq(got[i], want[i], "%s, round %d: value %zu is %d, not %d", kernels->name,
+					     round, i, got[i], want[i]);
+			frcnn_packed_free(&packed);
+			free(block);
+		}
+		free(x);
+		free(want);
+		free(got);
+		free(w);
+		free(bias);
+		free(scale);
 	}
 }
 
