@@ -435,12 +435,12 @@ static struct frcnn_conv any_conv(int number)
 
 Test(kernels, int8_convolution_to_the_bit)
 {
-	int8_cases(DIRECT, 90, any_conv);
+	int8_cases(DIRECT, 60, any_conv);
 }
 
 Test(kernels, int8_convolution_with_7_bits_to_the_bit)
 {
-	int8_cases(SMALL, 90, any_conv);
+	int8_cases(SMALL, 60, any_conv);
 }
 
 /* Of weights and inputs as large as they may be. */
@@ -463,7 +463,7 @@ static struct frcnn_conv winograd_conv(int number)
 
 Test(kernels, int8_winograd_to_the_bit)
 {
-	int8_cases(WINOGRAD, 60, winograd_conv);
+	int8_cases(WINOGRAD, 40, winograd_conv);
 }
 
 static struct frcnn_conv depthwise_conv(int number)
@@ -485,7 +485,7 @@ static struct frcnn_conv depthwise_conv(int number)
 
 Test(kernels, int8_depthwise_to_the_bit)
 {
-	int8_cases(DEPTHWISE, 120, depthwise_conv);
+	int8_cases(DEPTHWISE, 90, depthwise_conv);
 }
 
 /* One weight beyond 7 bits, and two products of bytes may not fit int16. */
