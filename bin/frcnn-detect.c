@@ -1267,8 +1267,8 @@ static int run_all(struct work *work, char **operands, int count)
 		goto trouble;
 	work->measures.at_once = detect_crew_at_once(crew);
 	if (work->measures.at_once < job.at_once)
-		frcnn_warn(NULL, "memory was short: %d image%s at once in the end, not %d", work->measures.at_once,
-			   work->measures.at_once == 1 ? "" : "s", job.at_once);
+		frcnn_warn(NULL, "memory or threads were short: %d image%s at once in the end, not %d",
+			   work->measures.at_once, work->measures.at_once == 1 ? "" : "s", job.at_once);
 	frcnn_buffer_clear(&work->text);
 	if (frcnn_record_end(&work->writer, &work->text, &err) < 0 ||
 	    frcnn_sink_put(&work->sink, &work->text, work->sink.done, work->sink.failed, &err) < 0)

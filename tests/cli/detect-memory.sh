@@ -86,7 +86,7 @@ for more in 8 40 90 140; do
 	done
 done
 # Otherwise nothing was tested but guesses.
-grep -q 'warning: memory was short: ' short || fail "memory was never short: $(cat short)"
+grep -q 'warning: memory or threads were short: ' short || fail "memory was never short: $(cat short)"
 
 # With less, what fails is named, and what was found is right.
 for less in 4 8 16; do
