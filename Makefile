@@ -188,6 +188,8 @@ bench: all $(BENCH_FILES) $(BENCH_TOOL_FILES)
 	@echo "== tests/bench/detect.sh"; BUILD='$(BUILD)' sh tests/bench/detect.sh
 	@echo "== tests/bench/eval.sh"; if [ -n "$(BENCH_EVAL)" ]; then BUILD='$(BUILD)' sh tests/bench/eval.sh; \
 		else echo "eval: skipped: minutes beside other packages, say BENCH_EVAL=1"; fi
+	@echo "== tests/bench/quantize.sh"; if [ -n "$(BENCH_QUANTIZE)" ]; then BUILD='$(BUILD)' sh tests/bench/quantize.sh; \
+		else echo "quantize: skipped: minutes of quantizing, say BENCH_QUANTIZE=1"; fi
 
 # libFuzzer programs, a tree of objects of their own: make fuzz && build/fuzz/fuzz_json -max_total_time=60 tests/fuzz/corpus/json
 fuzz:

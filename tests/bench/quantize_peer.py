@@ -103,7 +103,7 @@ def weights(path, *images):
 
     torch.manual_seed(1)
     model = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None).eval()
-    detect_models.normalise(model, images, 8)
+    detect_models.normalise(model, images, 4)
     torch.save(model.state_dict(), path)
 
 
