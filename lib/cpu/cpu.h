@@ -28,11 +28,11 @@ struct frcnn_worker_memory {
  * how.per_step elements. */
 struct frcnn_packed {
 	void *weight;
-	float *bias;                 /* (panels * nr) */
-	int32_t *sums;               /* likewise, of int8 weights: each filter's */
-	struct frcnn_arithmetic how; /* that it is packed for, but for one filter a channel */
+	float *bias;                           /* (panels * nr) */
+	int32_t *sums;                         /* likewise, of int8 weights: each filter's */
+	struct frcnn_arithmetic how;           /* that it is packed for, but for one filter a channel */
 	const struct frcnn_kernels_int8 *int8; /* whose kernels run beside it: winograd.c's and depthwise.c's int8 */
-	bool winograd;               /* weight is winograd.c's: panels of (36, C / how.per_step, nr, how.per_step) */
+	bool winograd; /* weight is winograd.c's: panels of (36, C / how.per_step, nr, how.per_step) */
 };
 void frcnn_packed_free(struct frcnn_packed *packed);
 
