@@ -29,10 +29,15 @@ static size_t depth_of(const struct frcnn_conv *v)
 
 /* ---- weights -------------------------------------------------------------- */
 
+/* A step of a filter is 4 bytes in every arithmetic. */
+#define STEP_BYTES 4
+#define PACK_STEPS 128 /* at a time: what is written then fits the first cache */
+
 struct pack_job {
 	const struct frcnn_conv *conv;
 	struct frcnn_arithmetic how;
 	size_t nr, steps;
+	const uint32_t *order; /* value d of a row of the product is value order[d] of the filter */
 	struct frcnn_packed *out;
 };
 
@@ -45,34 +50,51 @@ static uint16_t to_bf16(float value)
 	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* Values first .. last of filter k, in order and as elements of the arithmetic. */
+static void take_values(const struct pack_job *job, size_t k, size_t first, size_t last, void *out)
+{
+	const struct frcnn_conv *v = job->conv;
+	size_t depth = depth_of(v);
+	const uint32_t *order = job->order;
+	const float *w = v->quantized ? NULL : v->weight + k * depth;
+	const int8_t *q = v->quantized ? v->quantized + k * depth : NULL;
+
+	for (size_t d = first; d < last && job->how.a_as == FRCNN_AS_U8; d++)
+		((int8_t *)out)[d - first] = q[order[d]];
+	for (size_t d = first; d < last && job->how.a_as == FRCNN_AS_S16; d++)
+		((int16_t *)out)[d - first] = q[order[d]];
+	for (size_t d = first; d < last && job->how.a_as == FRCNN_AS_BF16; d++)
+		((uint16_t *)out)[d - first] = to_bf16(w[order[d]]);
+	for (size_t d = first; d < last && job->how.a_as == FRCNN_AS_F32; d++)
+		((float *)out)[d - first] = w[order[d]];
+}
+
 static void pack_panel(void *context, size_t panel, int worker)
 {
 	const struct pack_job *job = context;
 	const struct frcnn_conv *v = job->conv;
-	size_t window = (size_t)v->kernel_h * (size_t)v->kernel_w, depth = depth_of(v), e = job->how.per_step;
-	size_t panel_at = panel * job->steps * job->nr * e, channels = (size_t)v->channels;
+	size_t depth = depth_of(v), e = job->how.per_step, nr = job->nr;
+	uint32_t *weight = (uint32_t *)job->out->weight + panel * job->steps * nr, row[PACK_STEPS];
 
 	(void)worker;
-	for (size_t j = 0; j < job->nr && panel * job->nr + j < (size_t)v->out_channels; j++) {
-		size_t k = panel * job->nr + j, from = k * depth;
+	memset(weight, 0, job->steps * nr * STEP_BYTES);
+	for (size_t first = 0; first < job->steps; first += PACK_STEPS) {
+		size_t count = job->steps - first < PACK_STEPS ? job->steps - first : PACK_STEPS;
+		size_t last = (first + count) * e < depth ? (first + count) * e : depth;
 
-		for (size_t c = 0; c < channels; c++) {
-			for (size_t rs = 0; rs < window; rs++, from++) {
-				size_t d = rs * channels + c, at = panel_at + (d / e * job->nr + j) * e + d % e;
-
-				if (v->quantized) {
-					if (job->how.a_as == FRCNN_AS_U8)
-						((int8_t *)job->out->weight)[at] = v->quantized[from];
-					else
-						((int16_t *)job->out->weight)[at] = v->quantized[from];
-					job->out->sums[k] += v->quantized[from];
-				} else if (job->how.a_as == FRCNN_AS_BF16) {
-					((uint16_t *)job->out->weight)[at] = to_bf16(v->weight[from]);
-				} else {
-					((float *)job->out->weight)[at] = v->weight[from];
-				}
-			}
+		for (size_t j = 0; j < nr && panel * nr + j < (size_t)v->out_channels; j++) {
+			row[count - 1] = 0; /* the end of a filter may be half a step */
+			take_values(job, panel * nr + j, first * e, last, row);
+			for (size_t s = 0; s < count; s++)
+				weight[(first + s) * nr + j] = row[s];
 		}
+	}
+	for (size_t k = panel * nr; v->quantized && k < (panel + 1) * nr && k < (size_t)v->out_channels; k++) {
+		int32_t sum = 0;
+
+		for (size_t d = 0; d < depth; d++)
+			sum += v->quantized[k * depth + d];
+		job->out->sums[k] = sum;
 	}
 }
 
@@ -105,19 +127,24 @@ int frcnn_conv_pack(const struct frcnn_arithmetic *how, size_t nr, const struct 
 		    struct frcnn_packed *out, struct frcnn_error *err)
 {
 	size_t panels = frcnn_ceil_div((size_t)v->out_channels, nr), steps = frcnn_ceil_div(depth_of(v), how->per_step);
-	size_t size = frcnn_storage_size(how->a_as);
-	struct pack_job job = {v, *how, nr, steps, out};
+	size_t channels = (size_t)v->channels, window = depth_of(v) / channels;
+	uint32_t *order = frcnn_calloc(depth_of(v), sizeof *order);
+	struct pack_job job = {v, *how, nr, steps, order, out};
 
 	out->how = *how;
-	out->weight = frcnn_alloc_aligned(panels * nr, steps * how->per_step * size);
+	out->weight = frcnn_alloc_aligned(panels * nr, steps * STEP_BYTES);
 	out->bias = frcnn_alloc_aligned(panels * nr, sizeof(float));
 	out->sums = v->quantized ? frcnn_calloc(panels * nr, sizeof *out->sums) : NULL;
-	if (!out->weight || !out->bias || (v->quantized && !out->sums))
+	if (!order || !out->weight || !out->bias || (v->quantized && !out->sums)) {
+		free(order);
 		return frcnn_fail_nomem(err);
+	}
 	for (size_t k = 0; k < panels * nr; k++)
 		out->bias[k] = v->bias && k < (size_t)v->out_channels ? v->bias[k] : 0;
-	memset(out->weight, 0, panels * nr * steps * how->per_step * size);
+	for (size_t d = 0; d < depth_of(v); d++)
+		order[d] = (uint32_t)(d % channels * window + d / channels);
 	frcnn_pool_run(pool, panels, pack_panel, &job);
+	free(order);
 	return 0;
 }
 

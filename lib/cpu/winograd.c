@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 
 #define POINTS       36
+#define MOST_NR      64   /* filters of a panel */
 #define DEPTH_BYTES  1024 /* of the channels of a chunk */
 #define GAP          16   /* values between transformed rows, which keep them out of each other's cache sets */
 #define ENOUGH_TASKS 8    /* below that, panels are split too */
@@ -42,22 +43,13 @@ bool frcnn_winograd_fits(const struct frcnn_conv *v)
 
 struct pack_job {
 	const struct frcnn_conv *conv;
-	size_t nr;
+	size_t nr, size; /* size: of a value */
 	void *out;
 };
 
-/* One dimension of G g, or of G with its rows times 4, 6, 6, 24, 24 and 1, which are whole numbers. */
-static void filter_line(const double g[3], bool whole, double o[6])
+/* One dimension of G g. */
+static void filter_line(const double g[3], double o[6])
 {
-	if (whole) {
-		o[0] = g[0];
-		o[1] = -(g[0] + g[1] + g[2]);
-		o[2] = -(g[0] - g[1] + g[2]);
-		o[3] = g[0] + 2 * g[1] + 4 * g[2];
-		o[4] = g[0] - 2 * g[1] + 4 * g[2];
-		o[5] = g[2];
-		return;
-	}
 	o[0] = g[0] / 4;
 	o[1] = -(g[0] + g[1] + g[2]) / 6;
 	o[2] = -(g[0] - g[1] + g[2]) / 6;
@@ -67,51 +59,85 @@ static void filter_line(const double g[3], bool whole, double o[6])
 }
 
 /* G g G^T in double. */
-static void transform_filter(const double g[9], bool whole, double u[POINTS])
+static void transform_filter(const float g[9], double u[POINTS])
 {
 	double half[3][6], line[6];
 
 	for (int y = 0; y < 3; y++)
-		filter_line((double[3]){g[y * 3], g[y * 3 + 1], g[y * 3 + 2]}, whole, half[y]);
+		filter_line((double[3]){g[y * 3], g[y * 3 + 1], g[y * 3 + 2]}, half[y]);
 	for (int x = 0; x < 6; x++) {
-		filter_line((double[3]){half[0][x], half[1][x], half[2][x]}, whole, line);
+		filter_line((double[3]){half[0][x], half[1][x], half[2][x]}, line);
 		for (int y = 0; y < 6; y++)
 			u[y * 6 + x] = line[y];
 	}
 }
 
-/* A panel: value p of channel c and filter j, in float32 at (p * C + c) * nr + j, in int16 in pairs of channels. */
+/* The same with the rows of G times 4, 6, 6, 24, 24 and 1, which are whole numbers; results are within +-6,223. */
+static void filter_line_int8(const int16_t g[3], int16_t o[6])
+{
+	int even = g[0] + g[2], wide = g[0] + 4 * g[2];
+
+	o[0] = g[0];
+	o[1] = (int16_t) - (even + g[1]);
+	o[2] = (int16_t)(g[1] - even);
+	o[3] = (int16_t)(wide + 2 * g[1]);
+	o[4] = (int16_t)(wide - 2 * g[1]);
+	o[5] = g[2];
+}
+
+static void transform_filter_int8(const int8_t g[9], int16_t u[POINTS])
+{
+	int16_t half[3][6], line[6];
+
+	for (int y = 0; y < 3; y++)
+		filter_line_int8((int16_t[3]){g[y * 3], g[y * 3 + 1], g[y * 3 + 2]}, half[y]);
+	for (int x = 0; x < 6; x++) {
+		filter_line_int8((int16_t[3]){half[0][x], half[1][x], half[2][x]}, line);
+		for (int y = 0; y < 6; y++)
+			u[y * 6 + x] = line[y];
+	}
+}
+
+/* A panel: value p of channel c and filter j, in float32 at (p * C + c) * nr + j, in int16 in pairs of channels. What
+ * lies together is made together: value p of all filters, of one channel in float32, of two in int16. */
 static void pack_panel(void *context, size_t panel, int worker)
 {
 	const struct pack_job *job = context;
 	const struct frcnn_conv *v = job->conv;
-	size_t channels = (size_t)v->channels, nr = job->nr, begin = panel * POINTS * channels * nr;
-	double g[9], u[POINTS];
+	size_t channels = (size_t)v->channels, nr = job->nr, together = v->quantized ? 2 : 1;
+	size_t filters = (size_t)v->out_channels - panel * nr < nr ? (size_t)v->out_channels - panel * nr : nr;
+	char *out = (char *)job->out + panel * POINTS * channels * nr * job->size;
+	float values[POINTS][MOST_NR] = {{0}};
+	int16_t(*pairs)[2 * MOST_NR] = (int16_t(*)[2 * MOST_NR])(void *)values;
 
 	(void)worker;
-	for (size_t c = 0; c < channels; c++) {
-		for (size_t j = 0; j < nr && panel * nr + j < (size_t)v->out_channels; j++) {
-			size_t from = ((panel * nr + j) * channels + c) * 9;
+	for (size_t c = 0; c < channels; c += together) {
+		for (size_t at = 0; at < filters * together; at++) {
+			size_t from = ((panel * nr + at / together) * channels + c + at % together) * 9;
+			int16_t whole[POINTS];
+			double u[POINTS];
 
-			for (size_t i = 0; i < 9; i++)
-				g[i] = v->quantized ? v->quantized[from + i] : (double)v->weight[from + i];
-			transform_filter(g, v->quantized != NULL, u);
+			if (v->quantized)
+				transform_filter_int8(v->quantized + from, whole);
+			else
+				transform_filter(v->weight + from, u);
 			for (size_t p = 0; p < POINTS; p++) {
 				if (v->quantized)
-					((int16_t *)job->out)[begin + (p * channels + c / 2 * 2) * nr + j * 2 + c % 2] =
-					    (int16_t)u[p];
+					pairs[p][at] = whole[p];
 				else
-					((float *)job->out)[begin + (p * channels + c) * nr + j] = (float)u[p];
+					values[p][at] = (float)u[p];
 			}
 		}
+		for (size_t p = 0; p < POINTS; p++)
+			memcpy(out + (p * channels + c) * nr * job->size, values[p], nr * together * job->size);
 	}
 }
 
 int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *v, struct frcnn_pool *pool,
 			struct frcnn_packed *out, struct frcnn_error *err)
 {
-	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr), size;
-	struct pack_job job = {v, nr, NULL};
+	size_t nr = (size_t)kernels->nr, panels = frcnn_ceil_div((size_t)v->out_channels, nr);
+	struct pack_job job = {.conv = v, .nr = nr};
 
 	out->winograd = true;
 	out->how = frcnn_float_arithmetic(kernels);
@@ -119,14 +145,13 @@ int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_
 		out->int8 = frcnn_kernels_int8_get(kernels);
 		out->how = (struct frcnn_arithmetic){FRCNN_AS_S16, 2, out->int8->gemm_tile_pairs, NULL};
 	}
-	size = (size_t)v->channels * frcnn_storage_size(out->how.a_as);
-	out->weight = frcnn_alloc_aligned(panels * nr * POINTS, size);
+	job.size = frcnn_storage_size(out->how.a_as);
+	out->weight = frcnn_alloc_aligned(panels * nr * POINTS, (size_t)v->channels * job.size);
 	out->bias = frcnn_alloc_aligned(panels * nr, sizeof(float));
 	if (!out->weight || !out->bias)
 		return frcnn_fail_nomem(err);
 	for (size_t k = 0; k < panels * nr; k++)
 		out->bias[k] = v->bias && k < (size_t)v->out_channels ? v->bias[k] : 0;
-	memset(out->weight, 0, panels * nr * POINTS * size);
 	job.out = out->weight;
 	frcnn_pool_run(pool, panels, pack_panel, &job);
 	return 0;
