@@ -105,7 +105,7 @@ table() {
 	for kind in $rows; do
 		case $kind in
 		bf16)
-			if "$build/bin/frcnn-detect" -q --precision bf16 "$example" >/dev/null 2>&1; then
+			if "$build/bin/frcnn-detect" -q --precision bf16 --model "$model" "$example" >/dev/null 2>&1; then
 				# shellcheck disable=SC2086
 				ours bf16 "$model" "$work/bf16" --precision bf16 $sizes
 			else
