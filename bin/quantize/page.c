@@ -276,12 +276,16 @@ static void put_layers(const struct quantize_job *job, struct frcnn_buffer *out)
 		P("; and of its output, with found and shift of the detections, when that layer alone is int8, on %zu "
 		  "image%s",
 		  job->sensed, job->sensed == 1 ? "" : "s");
+	if (job->adaround)
+		P("; rounding: by how much AdaRound lessened the error of the output");
 	P(". For layers that stay float it is what it would be.</p>\n");
 	put_chart(job, out);
 	P("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Layer</th><th scope=\"col\">dtype</th>"
 	  "<th scope=\"col\">multiply-adds</th><th scope=\"col\">weights, dB</th><th scope=\"col\">input, dB</th>");
 	if (job->sensed > 0)
 		P("<th scope=\"col\">output, dB</th><th scope=\"col\">found</th><th scope=\"col\">shift</th>");
+	if (job->adaround)
+		P("<th scope=\"col\">rounding, dB</th>");
 	P("<th scope=\"col\">observer</th><th scope=\"col\">scale</th><th scope=\"col\">zero</th>"
 	  "<th scope=\"col\" class=\"l\">why</th></tr></thead><tbody>\n");
 	for (size_t i = 0; i < plan->nlayers; i++) {
@@ -298,6 +302,8 @@ static void put_layers(const struct quantize_job *job, struct frcnn_buffer *out)
 			put_cell(out, layer->found, 4);
 			put_cell(out, layer->shift, 5);
 		}
+		if (job->adaround)
+			put_decibel(out, layer->rounding_gain);
 		put_inputs_of(out, layer);
 		P("<td class=\"l\">");
 		put_text(out, layer->why ? layer->why : "");

@@ -22,8 +22,11 @@ fi
 cp -r "$share/images" photos
 cp "$share/annotations/parts.json" train.json
 cp "$share/annotations/parts.json" val.json
-# resize options are the model's own: small pictures are told apart well enough
-"$BUILD/bin/frcnn-model" convert --min-size 128 --max-size 200 "$small" -o model.safetensors || fail "no model"
+# Resize options are the model's own: small pictures are told apart well enough. Under a sanitizer the tiny model does,
+# with the examples that ask for no accuracy.
+model=$small
+sanitized && model=$tiny
+"$BUILD/bin/frcnn-model" convert --min-size 128 --max-size 200 "$model" -o model.safetensors || fail "no model"
 # the pictures that are measured are others
 mkdir more
 cp "$data"/*.jpg more
@@ -31,5 +34,8 @@ PATH=$BUILD/bin:$PATH
 sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$page" | sed -n 's/^\.Dl \$ //p' | sed 's/\\e/\\/g; s/\\&//g' >examples
 [ "$(wc -l <examples)" -ge 3 ] || fail "too few examples"
 while read -r line; do
+	case $line in
+	*--max-drop*) ! sanitized || continue ;;
+	esac
 	sh -c "$line" >stdout 2>stderr </dev/null || fail "example: $line: $(cat stderr)"
 done <examples

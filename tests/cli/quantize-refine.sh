@@ -3,7 +3,10 @@
 . "$ROOT/tests/cli/quantize.inc"
 [ -f "$small" ] || skip "share/models is not there"
 cp -r "$share/images" photos
-set -- --model "$small" --min-size 160 --max-size 260 -q --format json photos
+model=$small
+sanitized && model=$tiny
+# without the layer that has most weights, which are what takes time
+set -- --model "$model" --min-size 160 --max-size 260 --keep-float roi_heads.box_head.fc6 -q --format json photos
 
 runs 0 "$quantize" -j 2 -o a.safetensors "$@"
 cp out a.json
