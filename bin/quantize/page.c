@@ -215,8 +215,10 @@ static void put_chart(const struct quantize_job *job, struct frcnn_buffer *out)
 	struct frcnn_chart c = {
 	    .out = out, .width = 1000, .height = 300, .left = 50, .top = 10, .right = 10, .bottom = 34};
 
-	for (size_t i = 0; i < plan->nlayers; i++)
+	for (size_t i = 0; i < plan->nlayers; i++) {
 		most = fmax(most, fmax(plan->layers[i].weight_snr, plan->layers[i].input_snr));
+		most = job->sensed > 0 ? fmax(most, plan->layers[i].output_snr) : most;
+	}
 	c.x_high = (double)plan->nlayers;
 	c.y_high = fmin(ceil(most / 10) * 10, MOST_DECIBEL);
 	P("<figure>");
