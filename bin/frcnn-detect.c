@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #define DEFAULT_MODEL "models/parts-r18.safetensors"
 
@@ -964,30 +963,22 @@ out:
 	return status;
 }
 
-static bool is_file(const char *path, const struct stat *file)
-{
-	struct stat info;
-
-	return path && stat(path, &info) == 0 && info.st_dev == file->st_dev && info.st_ino == file->st_ino;
-}
-
 /* -o FILE may replace any file but one that this run reads: whoever names it there has made a slip. */
 static int check_output(const struct setup *setup, const struct frcnn_inputs *inputs, struct frcnn_error *err)
 {
 	const char *model = model_path ? model_path : setup->default_path;
 	const char *others[] = {labels_path, truth_path, proposals_path};
-	struct stat file;
 
-	if (!output_path || strcmp(output_path, "-") == 0 || stat(output_path, &file) < 0 || !S_ISREG(file.st_mode))
+	if (!output_path || strcmp(output_path, "-") == 0)
 		return 0;
-	if (is_file(model, &file))
+	if (frcnn_output_touches(output_path, model, false))
 		return frcnn_fail(err, FRCNN_EINVAL, "-o %s: that is the model", output_path);
 	for (size_t i = 0; i < FRCNN_COUNT(others); i++) {
-		if (is_file(others[i], &file))
+		if (frcnn_output_touches(output_path, others[i], false))
 			return frcnn_fail(err, FRCNN_EINVAL, "-o %s: that is read by this run", output_path);
 	}
 	for (size_t i = 0; i < inputs->count; i++) {
-		if (is_file(inputs->items[i].path, &file))
+		if (frcnn_output_touches(output_path, inputs->items[i].path, false))
 			return frcnn_fail(err, FRCNN_EINVAL, "-o %s: that is the input %s", output_path,
 					  inputs->items[i].path);
 	}
@@ -1243,8 +1234,11 @@ static int run_all(struct work *work, char **operands, int count)
 	frcnn_say("model %s (%s), kernels %s, %d threads, %zu inputs%s", run.model,
 		  frcnn_model_architecture(work->setup.model), run.cpu, job.threads, run.count,
 		  work->inputs.stream ? " and those on standard input" : "");
+	/* This may wait: a FIFO for its reader. */
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (open_sink(work, &run, &whole, &err) < 0)
 		goto trouble;
+	pthread_sigmask(SIG_BLOCK, &held, NULL);
 	if (whole) {
 		end = FRCNN_EXIT_OK;
 		goto out;

@@ -717,6 +717,8 @@ static int run_convert(int argc, char **argv)
 		return frcnn_usage("-o -: a model is not written to standard output");
 	if (fp16 && fp32)
 		return frcnn_usage("--fp16 and --fp32 exclude each other");
+	if (frcnn_output_touches(output, argv[1], true))
+		return frcnn_usage("-o %s would write over %s", output, argv[1]);
 	if (convert_file(argv[1]) < 0)
 		return FRCNN_EXIT_TROUBLE;
 	return frcnn_close_stdout();

@@ -207,14 +207,6 @@ static bool fusing(void)
 	return method == FRCNN_NMS_WBF || method == FRCNN_NMS_NMW;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-	struct stat first, second;
-
-	return a && b && stat(a, &first) == 0 && stat(b, &second) == 0 && S_ISREG(first.st_mode) &&
-	       first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 /* -1: go on; else the exit status after a usage error. */
 /* Whether one of the methods has a sigma; a sweep without --method tries all. */
 static bool lowers_by_sigma(void)
@@ -243,8 +235,11 @@ static int check_options(int operands, char **names)
 	/* detections may be filtered in place: they are read whole, or the new file takes their name at the end */
 	const char *const read_only[] = {job.truth_path, job.thresholds_path, job.labels_path};
 	for (size_t i = 0; i < FRCNN_COUNT(read_only); i++)
-		if (same_file(job.output, read_only[i]))
+		if (frcnn_output_touches(job.output, read_only[i], false))
 			return frcnn_usage("-o would write over %s, which is read", read_only[i]);
+	for (int i = 0; i < operands; i++)
+		if (frcnn_output_touches(job.output, names[i], true))
+			return frcnn_usage("-o would write over %s, which is read", names[i]);
 	if (job.sweep && !job.truth_path)
 		return frcnn_usage("--sweep needs ground truth (-g PATH)");
 	if (job.sweep && job.format >= 0)

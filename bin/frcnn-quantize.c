@@ -275,8 +275,10 @@ static int check_options(void)
 {
 	if (!job.model_path)
 		return frcnn_usage("no model given (--model FILE)");
-	if (!job.output_path || strcmp(job.output_path, "-") == 0)
+	if (!job.output_path || !*job.output_path || strcmp(job.output_path, "-") == 0)
 		return frcnn_usage("no file given for the int8 model (-o FILE)");
+	if ((job.report_path && !*job.report_path) || (job.write_plan_path && !*job.write_plan_path))
+		return frcnn_usage("--report and --write-plan need the name of a file");
 	if (job.anchors && (job.anchor_sizes || job.aspect_ratios))
 		return frcnn_usage("--anchors does not go with --anchor-sizes or --aspect-ratios");
 	if (job.anchors && (!strchr(job.anchors, ';') || strchr(strchr(job.anchors, ';') + 1, ';')))

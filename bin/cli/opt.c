@@ -4,6 +4,7 @@
 #include "kernels/kernels.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -348,6 +349,7 @@ int frcnn_opt_parse(const struct frcnn_program *program, int argc, char **argv, 
 	int kept = 0, i, end;
 
 	hold_standard_streams();
+	signal(SIGXFSZ, SIG_IGN); /* a file beyond its limit is an error of the write, with a line of its own */
 	frcnn_diag_program(program->name);
 	for (i = 1; i < argc; i++) {
 		char *word = argv[i];

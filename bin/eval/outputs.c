@@ -1,18 +1,6 @@
 /* The numbers as text and files, the gates as lines. */
 #include "eval/job.h"
 
-#include <sys/stat.h>
-
-/* One regular file; where it is not there yet, one name. */
-static bool same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-
-	if (stat(a, &x) < 0)
-		return strcmp(a, b) == 0;
-	return S_ISREG(x.st_mode) && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 int eval_check_outputs(const struct eval_job *job, char *const *paths, size_t count, struct frcnn_error *err)
 {
 	const char *const inputs[] = {job->truth_path, job->labels_path, job->baseline_path};
@@ -30,13 +18,14 @@ int eval_check_outputs(const struct eval_job *job, char *const *paths, size_t co
 		if (!path || (i == 0 && strcmp(path, "-") == 0))
 			continue;
 		for (size_t j = 0; j < FRCNN_COUNT(inputs); j++)
-			read = read || (inputs[j] && same_file(path, inputs[j]));
+			read = read || frcnn_output_touches(path, inputs[j], false);
 		for (size_t j = 0; j < count; j++)
-			read = read || (strcmp(paths[j], "-") != 0 && same_file(path, paths[j]));
+			read = read || (strcmp(paths[j], "-") != 0 && frcnn_output_touches(path, paths[j], false));
 		if (read)
 			return frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is read by this run", option, path);
 		for (size_t j = 0; j < i; j++)
-			if (outputs[j].path && same_file(path, outputs[j].path))
+			if (frcnn_output_touches(path, outputs[j].path, false) ||
+			    frcnn_output_touches(outputs[j].path, path, false))
 				return frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is what %s writes", option, path,
 						  outputs[j].option);
 	}

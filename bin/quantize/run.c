@@ -74,21 +74,16 @@ static void watch_signals(bool on)
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
-static bool is_file(const char *path, const struct stat *file)
-{
-	struct stat info;
-
-	return path && stat(path, &info) == 0 && info.st_dev == file->st_dev && info.st_ino == file->st_ino;
-}
-
 /* One regular file, or one name where there is none yet. */
 static bool is_same(const char *a, const char *b)
 {
 	const char *paths[2] = {a, b}, *names[2];
-	struct stat folders[2], file;
+	struct stat folders[2];
 
-	if (stat(a, &file) == 0)
-		return S_ISREG(file.st_mode) && is_file(b, &file);
+	if (frcnn_output_touches(a, b, false) || frcnn_output_touches(b, a, false))
+		return true;
+	if (stat(a, &folders[0]) == 0)
+		return false;
 	for (int i = 0; i < 2; i++) {
 		const char *slash = strrchr(paths[i], '/');
 		char *folder = slash ? frcnn_strndup(paths[i], (size_t)(slash + 1 - paths[i])) : NULL;
@@ -109,17 +104,16 @@ static int check_output(const struct quantize_job *job, const char *option, cons
 	const char *others[] = {job->model_path, job->labels_path, job->truth_path, job->measure_truth_path,
 				job->plan_path};
 	const struct frcnn_inputs *inputs[] = {&job->inputs, &job->measure_inputs};
-	struct stat file;
 
-	if (!path || stat(path, &file) < 0 || !S_ISREG(file.st_mode))
+	if (!path)
 		return 0;
 	for (size_t i = 0; i < FRCNN_COUNT(others); i++) {
-		if (is_file(others[i], &file))
+		if (frcnn_output_touches(path, others[i], false))
 			return frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is read by this run", option, path);
 	}
 	for (size_t k = 0; k < FRCNN_COUNT(inputs); k++) {
 		for (size_t i = 0; i < inputs[k]->count; i++) {
-			if (is_file(inputs[k]->items[i].path, &file))
+			if (frcnn_output_touches(path, inputs[k]->items[i].path, false))
 				return frcnn_fail(err, FRCNN_EINVAL, "%s %s: that is the input %s", option, path,
 						  inputs[k]->items[i].path);
 		}

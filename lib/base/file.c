@@ -125,6 +125,35 @@ static int open_part(const char *part, struct frcnn_error *err)
 	}
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat first, second;
+
+	return stat(a, &first) == 0 && stat(b, &second) == 0 && S_ISREG(first.st_mode) &&
+	       first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+bool frcnn_output_touches(const char *path, const char *file, bool part)
+{
+	static const char *const beside[] = {".part", ".part.json"};
+	char *real = path && file ? realpath(path, NULL) : NULL;
+	bool touches = false;
+
+	if (!path || !file)
+		return false;
+	if (!part)
+		touches = strcmp(path, file) == 0 || is_same_file(path, file);
+	for (size_t i = 0; i < FRCNN_COUNT(beside) && !touches; i++) {
+		struct frcnn_buffer name = {0};
+
+		frcnn_buffer_printf(&name, "%s%s", real ? real : path, beside[i]);
+		touches = !name.failed && (strcmp(name.data, file) == 0 || is_same_file(name.data, file));
+		frcnn_buffer_free(&name);
+	}
+	free(real);
+	return touches;
+}
+
 /* offset < 0: a new file; else what stands before offset in the part is kept. */
 static int open_output(const char *path, int64_t offset, struct frcnn_output *out, struct frcnn_error *err)
 {

@@ -87,3 +87,16 @@ if [ -n "$FRCNN_DATA" ]; then
 	lines out 1
 	lines err 1
 fi
+
+# A FIFO that nobody reads is waited for, and the wait can be ended.
+mkfifo fifo
+"$detect" --model "$model" -o fifo round.png >/dev/null 2>&1 &
+pid=$!
+sleep 0.5
+kill -TERM $pid
+! wait $pid || fail "it was not ended"
+# Where it would write lies what it reads.
+cp "$model" held.part
+runs 2 "$detect" --model held.part -o held round.png
+says err 'frcnn-detect: -o held: that is the model'
+same "$model" held.part

@@ -75,3 +75,8 @@ lines out 3
 	lines err 1
 	says err "frcnn-nms: standard output: no space left on device"
 }
+
+# The name under which it writes is not free for an input.
+cp dets.jsonl held.part
+usage "-o would write over held.part, which is read" held.part -o held
+[ "$(cksum <dets.jsonl)" = "$(cksum <held.part)" ] || fail "the input was touched"
