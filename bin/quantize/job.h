@@ -78,7 +78,7 @@ struct quantize_job {
 	struct frcnn_quant_model equalized;
 	struct frcnn_equalization equalization;
 	struct frcnn_quant_plan plan;
-	bool *locked;         /* one a layer: --plan or --keep-float settled it */
+	bool *locked;         /* one a layer: float whatever is measured, by --plan or --keep-float */
 	char plan_sha256[65]; /* of --plan; "": none */
 	size_t sensed;        /* pictures that each layer was looked at alone with; 0: that was not done */
 	struct frcnn_quant_trail trail;

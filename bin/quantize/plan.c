@@ -9,7 +9,7 @@
 const char quantize_int8[] = "int8", quantize_float[] = "float32";
 
 /* One entry of the file: a layer of a pair is settled by whichever name is there; both must agree. */
-static int take_entry(struct frcnn_quant_plan *plan, bool *settled, const cJSON *item, const char *path,
+static int take_entry(struct frcnn_quant_plan *plan, bool *settled, bool *locked, const cJSON *item, const char *path,
 		      struct frcnn_error *err)
 {
 	struct frcnn_quant_layer *layer = frcnn_quant_plan_find(plan, item->string);
@@ -29,8 +29,10 @@ static int take_entry(struct frcnn_quant_plan *plan, bool *settled, const cJSON 
 				  "%s: \"%s\" and \"%s\" run as one and need one dtype, or a name is there twice", path,
 				  layer->name, layer->second[0] ? layer->second : layer->name);
 	settled[at] = true;
+	locked[at] = !quantized; /* the search may still leave an int8 layer float */
 	layer->quantized = quantized;
-	layer->why = quantized ? "" : "--plan";
+	if (quantized || !layer->why[0])
+		layer->why = quantized ? "" : "--plan";
 	return 0;
 }
 
@@ -40,7 +42,8 @@ static int read_plan(struct quantize_job *job, struct frcnn_error *err)
 	const cJSON *item;
 	cJSON *root = NULL;
 	const char *end = NULL;
-	int status = frcnn_file_open(job->plan_path, MAX_PLAN, &file, err);
+	bool *settled = frcnn_calloc(job->plan.nlayers, sizeof *settled);
+	int status = settled ? frcnn_file_open(job->plan_path, MAX_PLAN, &file, err) : frcnn_fail_nomem(err);
 
 	if (status < 0)
 		goto out;
@@ -54,19 +57,21 @@ static int read_plan(struct quantize_job *job, struct frcnn_error *err)
 			root = NULL;
 		}
 	}
-	if (!cJSON_IsObject(root)) {
+	/* A name would end there. */
+	if (!cJSON_IsObject(root) || (file.size > 0 && memmem(file.data, file.size, "\\u0000", 6))) {
 		status = frcnn_fail(err, FRCNN_EFORMAT, "%s: not one JSON object of layers and dtypes", job->plan_path);
 		goto out;
 	}
 	cJSON_ArrayForEach(item, root)
 	{
-		status = take_entry(&job->plan, job->locked, item, job->plan_path, err);
+		status = take_entry(&job->plan, settled, job->locked, item, job->plan_path, err);
 		if (status < 0)
 			goto out;
 	}
 out:
 	cJSON_Delete(root);
 	frcnn_file_close(&file);
+	free(settled);
 	return status;
 }
 

@@ -181,10 +181,10 @@ static int search(struct search *s, struct frcnn_error *err)
 	return status;
 }
 
-/* Of the default plan: what is hopeless whatever the gates. */
+/* Of the default plan, not of one that was asked for: what is hopeless whatever the gates. */
 static void give_up(struct quantize_job *job)
 {
-	for (size_t i = 0; i < job->plan.nlayers && !job->quantize_all; i++) {
+	for (size_t i = 0; i < job->plan.nlayers && !job->quantize_all && !job->plan_path; i++) {
 		struct frcnn_quant_layer *layer = &job->plan.layers[i];
 
 		if (!layer->quantized || job->locked[i] || layer->output_snr >= LEAST_SNR)
