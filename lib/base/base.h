@@ -92,8 +92,8 @@ struct frcnn_output {
 	char *path, *part; /* part NULL: written directly */
 };
 int frcnn_output_open(const char *path, struct frcnn_output *out, struct frcnn_error *err);
-/* Whether writing PATH so would touch a regular file that is read, or written, as well: part: PATH.part and PATH.part.json
- * alone, else PATH itself too. Either name may be NULL: false. */
+/* Whether writing PATH so would touch a regular file that is read, or written, as well: part: PATH.part and
+ * PATH.part.json alone, else PATH itself too. Either name may be NULL: false. */
 bool frcnn_output_touches(const char *path, const char *file, bool part);
 /* Goes on with the part of an interrupted run: keeps its first offset bytes, drops the rest, writes on from there. */
 int frcnn_output_resume(const char *path, int64_t offset, struct frcnn_output *out, struct frcnn_error *err);

@@ -125,7 +125,8 @@ struct frcnn_quant_plan {
 
 /* Every layer int8 but the body's first convolution, the RPN's 1x1s, the box predictors, depthwise convolutions and
  * squeeze-excite (which reads means that hardly differ and computes next to nothing); all: every layer. frcnn-quantize
- * leaves float as well what has an output_snr below LEAST_SNR of bin/quantize/search.c. Change layers[i].quantized at will, and why with it. Of an int8 model: FRCNN_EINVAL. */
+ * leaves float as well what has an output_snr below LEAST_SNR of bin/quantize/search.c. Change layers[i].quantized at
+ * will, and why with it. Of an int8 model: FRCNN_EINVAL. */
 int frcnn_quant_plan_new(const struct frcnn_model *model, bool all, struct frcnn_quant_plan *out,
 			 struct frcnn_error *err);
 int frcnn_quant_plan_copy(const struct frcnn_quant_plan *plan, struct frcnn_quant_plan *out, struct frcnn_error *err);
