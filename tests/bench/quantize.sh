@@ -224,8 +224,8 @@ for set in $sets; do
 	mobilenet)
 		pictures=$FRCNN_DATA/coco-subset/val2017
 		ls "$pictures"/*.jpg >"$work/pictures" || exit 2
-		head -n 8 "$work/pictures" >"$work/first"
-		tail -n +9 "$work/pictures" | head -n "${MEASURED:-48}" >"$work/list"
+		head -n 40 "$work/pictures" >"$work/first"
+		tail -n +41 "$work/pictures" | head -n "${MEASURED:-48}" >"$work/list"
 		model=$work/mobilenet.pth
 		xargs "$python" "$peer" weights "$model" <"$work/first" >"$work/err" 2>&1
 		case $? in
