@@ -9,6 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+/* gcc's word for what clang has a feature for */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
 struct tally {
 	atomic_int *times;
 	int threads;
