@@ -296,6 +296,14 @@ static int check_options(void)
 	if (!job.truth_path && !job.measure_truth_path && quantize_needs_truth(&job))
 		return frcnn_usage("gates on other metrics than found and shift need ground truth (--gt or "
 				   "--measure-gt)");
+	for (size_t i = 0; i < job.gates.count; i++) {
+		const struct frcnn_gate *gate = &job.gates.items[i];
+
+		if (gate->kind == FRCNN_GATE_MAX_DROP && quantize_is_agreement(gate->metric))
+			return frcnn_usage(
+			    "--max-drop %s: the float model has none (give --min found=V, --max shift=V)",
+			    gate->metric);
+	}
 	if (job.write_plan_path && strcmp(job.write_plan_path, job.output_path) == 0)
 		return frcnn_usage("--write-plan and -o name one file");
 	if (job.report_path && strcmp(job.report_path, job.output_path) == 0)
@@ -317,6 +325,8 @@ int main(int argc, char **argv)
 		frcnn_report(NULL, "%s", err.message);
 		end = FRCNN_EXIT_TROUBLE;
 	}
+	if (end < 0)
+		end = quantize_open(&job);
 	if (end < 0)
 		end = quantize_make_sets(&job, argv + 1, operands);
 	if (end < 0) {

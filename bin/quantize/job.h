@@ -83,10 +83,11 @@ struct quantize_job {
 	size_t sensed;        /* pictures that each layer was looked at alone with; 0: that was not done */
 	struct frcnn_quant_trail trail;
 	bool searched; /* trail is set */
+	bool excused;  /* the search could not judge every gate */
 	struct frcnn_quant_warning *quant_warnings;
 	size_t nquant_warnings;
-	struct frcnn_list warnings;       /* lines of our own, as they were printed */
-	struct frcnn_output output, page; /* page: of --report */
+	struct frcnn_list warnings;                  /* lines of our own, as they were printed */
+	struct frcnn_output output, page, plan_file; /* page: of --report */
 	struct frcnn_cost *cost;
 	struct frcnn_report *report; /* of cost; NULL: nothing was measured */
 	int64_t bytes[2];            /* of the files: float, int8; 0: not known */
@@ -102,7 +103,9 @@ void quantize_warn(struct quantize_job *job, const char *format, ...) FRCNN_PRIN
 /* Names, digests, ground truth, the three sets. Trouble with one picture is reported and counted. -1: go on; else an
  * exit status, all having been said. */
 int quantize_make_sets(struct quantize_job *job, char **operands, int count);
-/* Whether any gate needs ground truth, as all do but those on found and shift. */
+/* found and shift: the int8 model's agreement with the float model, which needs no ground truth. */
+bool quantize_is_agreement(const char *metric);
+/* Whether any gate needs ground truth, as all do but those. */
 bool quantize_needs_truth(const struct quantize_job *job);
 /* Fills looks. */
 void quantize_look(struct quantize_image *image, const struct frcnn_image *picture);
@@ -113,11 +116,15 @@ void quantize_compare_looks(struct quantize_job *job);
 
 /* The default plan or every layer, then --plan, then --keep-float, then --max-float. */
 int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err);
-int quantize_write_plan(const struct quantize_job *job, struct frcnn_error *err);
+int quantize_write_plan(struct quantize_job *job, struct frcnn_error *err);
 extern const char quantize_int8[], quantize_float[]; /* dtypes as plans name them */
 
 /* ---- search.c ------------------------------------------------------------------------------------------------ */
 
+/* Whether the search set has enough pictures to choose anything by. */
+bool quantize_can_search(const struct quantize_job *job);
+/* What becomes of the gates there, as "fail". */
+const char *quantize_search_verdict(const struct quantize_job *job, bool holds);
 /* Changes the plan, whose inputs are chosen, until the gates hold on the search set; and layers' sensitivity. */
 int quantize_search(struct quantize_job *job, const struct frcnn_quantizer *quantizer, struct frcnn_error *err);
 
@@ -143,12 +150,16 @@ int quantize_take_picture(struct quantize_job *job, struct quantize_image *image
 /* A picture that the detector refuses (a side that becomes 0) is that picture's trouble, as in frcnn-detect. */
 void quantize_leave_out(struct quantize_job *job, struct quantize_image *image, const struct frcnn_error *why);
 typedef int quantize_visitor(void *context, const struct frcnn_image *image, struct frcnn_error *err);
-/* Shows the pictures of the calibration set, at most so many, in their order; *done grows with the progress. */
-int quantize_visit(struct quantize_job *job, size_t most, quantize_visitor *visit, void *context, size_t *done,
+/* Shows the pictures of a set, at most so many, in their order; *done grows with the progress. */
+int quantize_visit(struct quantize_job *job, int set, size_t most, quantize_visitor *visit, void *context, size_t *done,
 		   struct frcnn_error *err);
-/* Both passes over them. */
-int quantize_calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t most,
+/* Both passes over at most so many of the calibration set, and the third over so many others, of the search set. */
+int quantize_calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t most, size_t others,
 		       struct frcnn_error *err);
+/* Model and plan; -1: go on; else an exit status, all having been said. */
+int quantize_open(struct quantize_job *job);
+/* What the report set's detections are added to. */
+int quantize_new_cost(const struct quantize_job *job, struct frcnn_cost **out, struct frcnn_error *err);
 /* Everything between the sets and the last line; the exit status. */
 int quantize_run(struct quantize_job *job);
 void quantize_job_free(struct quantize_job *job);

@@ -206,47 +206,44 @@ static void put_key(struct frcnn_buffer *out, const char *style, const char *tex
 	  style, text);
 }
 
-/* Signal to noise of each layer: bars of weights, input and, where that was measured, of the output. */
+/* Signal to noise of each layer: bars of weights, input and output. */
 static void put_chart(const struct quantize_job *job, struct frcnn_buffer *out)
 {
 	const struct frcnn_quant_plan *plan = &job->plan;
-	int bars = job->sensed > 0 ? 3 : 2;
 	double most = 10;
 	struct frcnn_chart c = {
 	    .out = out, .width = 1000, .height = 300, .left = 50, .top = 10, .right = 10, .bottom = 34};
 
-	for (size_t i = 0; i < plan->nlayers; i++) {
-		most = fmax(most, fmax(plan->layers[i].weight_snr, plan->layers[i].input_snr));
-		most = job->sensed > 0 ? fmax(most, plan->layers[i].output_snr) : most;
-	}
+	for (size_t i = 0; i < plan->nlayers; i++)
+		most = fmax(most, fmax(plan->layers[i].output_snr,
+				       fmax(plan->layers[i].weight_snr, plan->layers[i].input_snr)));
 	c.x_high = (double)plan->nlayers;
 	c.y_high = fmin(ceil(most / 10) * 10, MOST_DECIBEL);
 	P("<figure>");
-	frcnn_chart_begin(&c, "Signal to noise of each layer's weights and input in int8, in decibel");
+	frcnn_chart_begin(&c, "Signal to noise of each layer's weights, input and output in int8, in decibel");
 	frcnn_chart_axes(&c, 0, (int)(c.y_high / 10), "layers in order of execution", "dB");
 	for (size_t i = 0; i < plan->nlayers; i++) {
 		const struct frcnn_quant_layer *layer = &plan->layers[i];
 		const double values[] = {layer->weight_snr, layer->input_snr, layer->output_snr};
 		static const char *const names[] = {"weights", "input", "output"}, *const styles[] = {"f1", "f2", "f3"};
 
-		for (int k = 0; k < bars; k++) {
-			double x = (double)i + 0.1 + 0.8 * k / bars;
+		for (int k = 0; k < 3; k++) {
+			double x = (double)i + 0.1 + 0.8 * k / 3;
 			char text[256];
 
 			if (!isfinite(values[k]))
 				continue;
 			snprintf(text, sizeof text, "%s: %s %.1f dB%s", layer->name, names[k], values[k],
 				 layer->quantized ? "" : ", stays float");
-			frcnn_chart_box(&c, x, 0, x + 0.8 / bars, fmax(values[k], 0),
-					layer->quantized ? styles[k] : "f5", text);
+			frcnn_chart_box(&c, x, 0, x + 0.8 / 3, fmax(values[k], 0), layer->quantized ? styles[k] : "f5",
+					text);
 		}
 	}
 	frcnn_chart_end(&c);
 	P("<ul class=\"key\">");
 	put_key(out, "f1", "weights");
 	put_key(out, "f2", "input");
-	if (bars > 2)
-		put_key(out, "f3", "output of the layer alone");
+	put_key(out, "f3", "output of the layer alone");
 	put_key(out, "f5", "the same of layers that stay float");
 	P("</ul></figure>\n");
 }
@@ -273,19 +270,19 @@ static void put_layers(const struct quantize_job *job, struct frcnn_buffer *out)
 	double total = total_adds(plan);
 
 	P("<section id=\"layers\"><h2>Layers</h2>\n<p class=\"note\">Signal to noise, in decibel, of what int8 leaves "
-	  "of a layer\xE2\x80\x99s weights and of its input");
+	  "of a layer\xE2\x80\x99s weights, of its input, and of its output when that layer alone is int8");
 	if (job->sensed > 0)
-		P("; and of its output, with found and shift of the detections, when that layer alone is int8, on %zu "
-		  "image%s",
-		  job->sensed, job->sensed == 1 ? "" : "s");
+		P(", with found and shift of the detections then, on %zu image%s", job->sensed,
+		  job->sensed == 1 ? "" : "s");
 	if (job->adaround)
 		P("; rounding: by how much AdaRound lessened the error of the output");
 	P(". For layers that stay float it is what it would be.</p>\n");
 	put_chart(job, out);
 	P("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Layer</th><th scope=\"col\">dtype</th>"
-	  "<th scope=\"col\">multiply-adds</th><th scope=\"col\">weights, dB</th><th scope=\"col\">input, dB</th>");
+	  "<th scope=\"col\">multiply-adds</th><th scope=\"col\">weights, dB</th><th scope=\"col\">input, dB</th>"
+	  "<th scope=\"col\">output, dB</th>");
 	if (job->sensed > 0)
-		P("<th scope=\"col\">output, dB</th><th scope=\"col\">found</th><th scope=\"col\">shift</th>");
+		P("<th scope=\"col\">found</th><th scope=\"col\">shift</th>");
 	if (job->adaround)
 		P("<th scope=\"col\">rounding, dB</th>");
 	P("<th scope=\"col\">observer</th><th scope=\"col\">scale</th><th scope=\"col\">zero</th>"
@@ -299,8 +296,8 @@ static void put_layers(const struct quantize_job *job, struct frcnn_buffer *out)
 		  total > 0 ? 100 * (double)layer->multiply_adds / total : 0);
 		put_decibel(out, layer->weight_snr);
 		put_decibel(out, layer->input_snr);
+		put_decibel(out, layer->output_snr);
 		if (job->sensed > 0) {
-			put_decibel(out, layer->output_snr);
 			put_cell(out, layer->found, 4);
 			put_cell(out, layer->shift, 5);
 		}
@@ -325,7 +322,7 @@ static void put_search(const struct quantize_job *job, struct frcnn_buffer *out)
 	  "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Layer left float</th><th scope=\"col\">found</th>"
 	  "<th scope=\"col\">shift</th><th scope=\"col\">gain</th><th scope=\"col\">noise</th>"
 	  "<th scope=\"col\">kept</th></tr></thead><tbody>\n<tr class=\"all\"><th scope=\"row\">none</th>",
-	  job->sets[QUANTIZE_SEARCH].count, trail->holds ? "hold" : "fail");
+	  job->sets[QUANTIZE_SEARCH].count, quantize_search_verdict(job, trail->holds));
 	put_cell(out, trail->found, 4);
 	put_cell(out, trail->shift, 5);
 	P("<td></td><td></td><td></td></tr>\n");

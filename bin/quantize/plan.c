@@ -143,9 +143,8 @@ int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err)
 	return status;
 }
 
-int quantize_write_plan(const struct quantize_job *job, struct frcnn_error *err)
+int quantize_write_plan(struct quantize_job *job, struct frcnn_error *err)
 {
-	struct frcnn_output output = {0};
 	cJSON *root = cJSON_CreateObject();
 	char *text = NULL;
 	int status = 0;
@@ -163,13 +162,9 @@ int quantize_write_plan(const struct quantize_job *job, struct frcnn_error *err)
 		status = frcnn_fail_nomem(err);
 		goto out;
 	}
-	status = frcnn_output_open(job->write_plan_path, &output, err);
-	if (status < 0)
-		goto out;
-	fputs(text, output.stream);
-	fputc('\n', output.stream); /* commit tells of what was lost */
-	status = frcnn_output_commit(&output, err);
-	frcnn_output_abort(&output);
+	fputs(text, job->plan_file.stream);
+	fputc('\n', job->plan_file.stream); /* commit tells of what was lost */
+	status = frcnn_output_commit(&job->plan_file, err);
 out:
 	cJSON_free(text);
 	cJSON_Delete(root);

@@ -22,7 +22,7 @@ static int sketch(struct quantize_job *job, const struct frcnn_model *model, str
 	if (status == 0)
 		status = frcnn_calibration_new(model, job->detector, calibration, err);
 	if (status == 0)
-		status = quantize_calibrate(job, *calibration, EQUALIZED_BY, err);
+		status = quantize_calibrate(job, *calibration, EQUALIZED_BY, 0, err);
 	if (*calibration)
 		frcnn_calibration_end(*calibration);
 	if (status == 0)
@@ -91,7 +91,7 @@ int quantize_round(struct quantize_job *job, const struct frcnn_model *model,
 
 	frcnn_progress_start(images, 0, job->progress);
 	if (status == 0)
-		status = quantize_visit(job, images, add_to_rounding, rounding, &done, err);
+		status = quantize_visit(job, QUANTIZE_CALIBRATION, images, add_to_rounding, rounding, &done, err);
 	frcnn_progress_end();
 	if (status == 0)
 		status = frcnn_quantizer_round(quantizer, rounding, calibration, &job->plan, job->pool, err);

@@ -25,8 +25,8 @@ void quantize_warn(struct quantize_job *job, const char *format, ...)
 
 /* ---- a run that is killed leaves no half model ------------------------------------------------------------------ */
 
-/* The files that are OUT and the report one day, and what OUT's part is written to. */
-enum { PART, PART_OF_PART, PAGE, UNFINISHED };
+/* The files that are OUT, report and plan one day, and what OUT's part is written to. */
+enum { PART, PART_OF_PART, PAGE, PLAN, UNFINISHED };
 static char *volatile unfinished[UNFINISHED];
 
 static void give_up(int number)
@@ -161,6 +161,10 @@ static int open_output(struct quantize_job *job, struct frcnn_error *err)
 		status = frcnn_output_open(job->report_path, &job->page, err);
 	if (status == 0 && job->page.part)
 		status = watch(PAGE, job->page.part, "", err);
+	if (status == 0 && job->write_plan_path)
+		status = frcnn_output_open(job->write_plan_path, &job->plan_file, err);
+	if (status == 0 && job->plan_file.part)
+		status = watch(PLAN, job->plan_file.part, "", err);
 	return status;
 }
 
@@ -275,11 +279,11 @@ void quantize_leave_out(struct quantize_job *job, struct quantize_image *image, 
 	job->failed++;
 }
 
-int quantize_visit(struct quantize_job *job, size_t most, quantize_visitor *visit, void *context, size_t *done,
-		   struct frcnn_error *err)
+int quantize_visit(struct quantize_job *job, int which, size_t most, quantize_visitor *visit, void *context,
+		   size_t *done, struct frcnn_error *err)
 {
 	const struct frcnn_description *description = &job->model->description;
-	struct quantize_set *set = &job->sets[QUANTIZE_CALIBRATION];
+	struct quantize_set *set = &job->sets[which];
 	size_t used = 0;
 	int status = 0;
 
@@ -302,7 +306,7 @@ int quantize_visit(struct quantize_job *job, size_t most, quantize_visitor *visi
 		frcnn_image_free(&decoded.image);
 		frcnn_progress_update(++*done);
 	}
-	if (status == 0 && used == 0)
+	if (status == 0 && used == 0 && which == QUANTIZE_CALIBRATION)
 		status = frcnn_fail(err, FRCNN_EINVAL, "no image could be calibrated with");
 	return status;
 }
@@ -312,18 +316,23 @@ static int add_to_calibration(void *context, const struct frcnn_image *image, st
 	return frcnn_calibration_add(context, image, NULL, err);
 }
 
-int quantize_calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t most,
+int quantize_calibrate(struct quantize_job *job, struct frcnn_calibration *calibration, size_t most, size_t others,
 		       struct frcnn_error *err)
 {
 	size_t count = job->sets[QUANTIZE_CALIBRATION].count, done = 0;
-	int status;
+	int status = 0;
 
-	frcnn_progress_start(2 * (count < most ? count : most), 0, job->progress);
-	status = quantize_visit(job, most, add_to_calibration, calibration, &done, err);
-	if (status == 0)
+	frcnn_progress_start(2 * (count < most ? count : most) + others, 0, job->progress);
+	for (int pass = 0; pass < 2 && status == 0; pass++) {
+		status = pass > 0 ? frcnn_calibration_next(calibration, err) : 0;
+		if (status == 0)
+			status = quantize_visit(job, QUANTIZE_CALIBRATION, most, add_to_calibration, calibration, &done,
+						err);
+	}
+	if (status == 0 && others > 0)
 		status = frcnn_calibration_next(calibration, err);
-	if (status == 0)
-		status = quantize_visit(job, most, add_to_calibration, calibration, &done, err);
+	if (status == 0 && others > 0)
+		status = quantize_visit(job, QUANTIZE_SEARCH, others, add_to_calibration, calibration, &done, err);
 	frcnn_progress_end();
 	return status;
 }
@@ -429,6 +438,7 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	struct frcnn_quantizer *quantizer = NULL;
 	struct frcnn_buffer provenance = {0};
 	const struct frcnn_model *model = job->model;
+	size_t others = quantize_can_search(job) ? job->sets[QUANTIZE_SEARCH].count : 0;
 	int status = job->no_equalize ? 0 : quantize_equalize(job, err);
 
 	/* From here on the float model is the equalized one, which computes the same. */
@@ -437,7 +447,7 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 	if (status == 0)
 		status = frcnn_calibration_new(model, job->detector, &calibration, err);
 	if (status == 0)
-		status = quantize_calibrate(job, calibration, SIZE_MAX, err);
+		status = quantize_calibrate(job, calibration, SIZE_MAX, others, err);
 	if (calibration)
 		frcnn_calibration_end(calibration);
 	if (status == 0)
@@ -454,8 +464,10 @@ static int quantize(struct quantize_job *job, struct frcnn_error *err)
 		status = quantize_round(job, model, calibration, quantizer, err);
 	if (status == 0)
 		status = quantize_search(job, quantizer, err);
-	if (status == 0 && job->write_plan_path)
+	if (status == 0 && job->write_plan_path) {
 		status = quantize_write_plan(job, err);
+		forget(PLAN);
+	}
 	if (status == 0)
 		status = describe(job, &provenance, err);
 	if (status == 0)
@@ -518,23 +530,34 @@ out:
 	return status;
 }
 
+int quantize_new_cost(const struct quantize_job *job, struct frcnn_cost **out, struct frcnn_error *err)
+{
+	const struct quantize_set *set = &job->sets[QUANTIZE_REPORT];
+	size_t *truth = frcnn_calloc(set->count, sizeof *truth);
+	int status = truth ? 0 : frcnn_fail_nomem(err);
+
+	for (size_t i = 0; i < set->count && status == 0; i++)
+		truth[i] = set->images[i].truth;
+	if (status == 0)
+		status = frcnn_cost_new(job->model, job->has_truth ? &job->truth : NULL,
+					job->measure_truth_path ? job->measure_truth_path : job->truth_path, truth,
+					set->count, out, err);
+	free(truth);
+	return status;
+}
+
 static int measure(struct quantize_job *job, struct frcnn_error *err)
 {
 	struct quantize_set *set = &job->sets[QUANTIZE_REPORT];
 	struct frcnn_model *model = NULL;
 	struct frcnn_detector *int8 = NULL;
-	size_t *truth = frcnn_calloc(set->count, sizeof *truth);
-	int status = truth ? frcnn_model_open(job->output.part, NULL, &model, err) : frcnn_fail_nomem(err);
+	int status = frcnn_model_open(job->output.part, NULL, &model, err);
 
 	if (status == 0)
 		status = quantize_make_detector(job, model, job->output.part, &int8, err);
 	if (status < 0 || set->count == 0)
 		goto out;
-	for (size_t i = 0; i < set->count; i++)
-		truth[i] = set->images[i].truth;
-	status = frcnn_cost_new(job->model, job->has_truth ? &job->truth : NULL,
-				job->measure_truth_path ? job->measure_truth_path : job->truth_path, truth, set->count,
-				&job->cost, err);
+	status = quantize_new_cost(job, &job->cost, err);
 	frcnn_progress_start(set->count, 0, job->progress);
 	for (size_t i = 0; i < set->count && status == 0; i++) {
 		status = compare_one(job, int8, i, err);
@@ -553,7 +576,6 @@ static int measure(struct quantize_job *job, struct frcnn_error *err)
 out:
 	frcnn_detector_free(int8);
 	frcnn_model_close(model);
-	free(truth);
 	return status;
 }
 
@@ -614,17 +636,26 @@ static int finish(struct quantize_job *job, int *end, struct frcnn_error *err)
 	return status;
 }
 
-int quantize_run(struct quantize_job *job)
+int quantize_open(struct quantize_job *job)
 {
 	struct frcnn_error err;
-	int end = FRCNN_EXIT_TROUBLE, status = open_model(job, &err);
+	int status = open_model(job, &err);
 
 	if (status == 0)
 		status = quantize_make_plan(job, &err);
 	if (status == 0)
-		status = quantize_make_detector(job, job->model, job->model_path, &job->detector, &err);
+		return -1;
+	frcnn_report(NULL, "%s", err.message);
+	return FRCNN_EXIT_TROUBLE;
+}
+
+int quantize_run(struct quantize_job *job)
+{
+	struct frcnn_error err;
+	int end = FRCNN_EXIT_TROUBLE, status = open_output(job, &err);
+
 	if (status == 0)
-		status = open_output(job, &err);
+		status = quantize_make_detector(job, job->model, job->model_path, &job->detector, &err);
 	if (status < 0)
 		goto out;
 	frcnn_say("model %s (%s), kernels %s", frcnn_model_id(job->model), frcnn_model_architecture(job->model),
@@ -641,6 +672,7 @@ out:
 	}
 	frcnn_output_abort(&job->output);
 	frcnn_output_abort(&job->page);
+	frcnn_output_abort(&job->plan_file);
 	watch_signals(false);
 	return end;
 }
@@ -650,6 +682,7 @@ void quantize_job_free(struct quantize_job *job)
 	frcnn_cost_free(job->cost);
 	frcnn_output_abort(&job->output);
 	frcnn_output_abort(&job->page);
+	frcnn_output_abort(&job->plan_file);
 	frcnn_quant_plan_free(&job->plan);
 	frcnn_detector_free(job->detector);
 	frcnn_quant_model_free(&job->equalized);

@@ -13,21 +13,34 @@ struct search {
 	struct quantize_set *set;
 	struct frcnn_detections *before; /* of the float model */
 	size_t *truth;                   /* index of each picture in the ground truth */
-	bool excused;                    /* gates that cannot be judged here were named */
+	bool judged;                     /* any gate could be */
 };
+
+bool quantize_can_search(const struct quantize_job *job)
+{
+	return job->sets[QUANTIZE_SEARCH].count >= FEWEST;
+}
+
+const char *quantize_search_verdict(const struct quantize_job *job, bool holds)
+{
+	return !holds ? "fail" : job->excused ? "hold, but for those that cannot be judged" : "hold";
+}
 
 /* ---- one plan ------------------------------------------------------------------------------------------------------
  */
 
-static void excuse(struct search *s, const struct frcnn_gate_result *result)
+/* Once, by the plan that the search begins with. */
+static void excuse(struct search *s, const char *metric, const struct frcnn_gate_result *result)
 {
-	if (!s->excused)
-		quantize_warn(s->job, "the search cannot take a gate into account: %s", result->message);
-	s->excused = true;
+	if (!s->job->search_truth && !quantize_is_agreement(metric))
+		quantize_warn(s->job, "the search cannot judge %s: its images have no ground truth (--gt)", metric);
+	else
+		quantize_warn(s->job, "the search cannot judge a gate: %s", result->message);
 }
 
 static int judge_gates(struct search *s, struct frcnn_cost *cost, bool *holds, struct frcnn_error *err)
 {
+	bool first = !s->judged && !s->job->excused;
 	struct frcnn_report *report;
 	int status = frcnn_cost_finish(cost, 0, 0, s->job->pool, &report, err);
 
@@ -38,10 +51,17 @@ static int judge_gates(struct search *s, struct frcnn_cost *cost, bool *holds, s
 	status = frcnn_gates_judge(report, false, err);
 	*holds = true;
 	for (size_t i = 0; i < report->nresults && status == 0; i++) {
-		if (report->results[i].verdict == FRCNN_GATE_FAILED)
+		const struct frcnn_gate_result *result = &report->results[i];
+
+		if (result->verdict == FRCNN_GATE_FAILED)
 			*holds = false;
-		else if (report->results[i].verdict != FRCNN_GATE_HOLDS)
-			excuse(s, &report->results[i]);
+		if (result->verdict == FRCNN_GATE_FAILED || result->verdict == FRCNN_GATE_HOLDS) {
+			s->judged = true;
+			continue;
+		}
+		if (first)
+			excuse(s, report->gates[result->gate].metric, result);
+		s->job->excused = true;
 	}
 	return status;
 }
@@ -96,7 +116,8 @@ static int judge(void *context, const struct frcnn_quant_plan *plan, struct frcn
 	if (status == 0)
 		frcnn_say("search: %.1f%% float: found %.4f, shift %.5f, gates %s",
 			  100 * frcnn_quant_plan_float_share(plan), frcnn_agreement_found(frcnn_cost_agreement(cost)),
-			  frcnn_agreement_shift(frcnn_cost_agreement(cost)), score->holds ? "hold" : "fail");
+			  frcnn_agreement_shift(frcnn_cost_agreement(cost)),
+			  quantize_search_verdict(job, score->holds));
 	frcnn_cost_free(cost);
 	frcnn_detector_free(detector);
 	frcnn_quant_model_free(&model);
@@ -160,6 +181,27 @@ static int sense(struct search *s, struct quantize_set *set, bool outputs, struc
 	return status;
 }
 
+/* Whether layer i of the plan, now in int8, may be float as far as --max-float goes. */
+static bool has_room(const struct quantize_job *job, size_t i)
+{
+	struct frcnn_quant_layer *layer = &job->plan.layers[i];
+	bool room;
+
+	layer->quantized = false;
+	room = frcnn_quant_plan_float_share(&job->plan) <= job->max_float;
+	layer->quantized = true;
+	return room;
+}
+
+static bool can_change(const struct quantize_job *job)
+{
+	for (size_t i = 0; i < job->plan.nlayers; i++) {
+		if (job->plan.layers[i].quantized && !job->locked[i] && has_room(job, i))
+			return true;
+	}
+	return false;
+}
+
 static int search(struct search *s, struct frcnn_error *err)
 {
 	struct quantize_job *job = s->job;
@@ -171,12 +213,21 @@ static int search(struct search *s, struct frcnn_error *err)
 	frcnn_progress_end();
 	if (status == 0)
 		status = judge(s, &job->plan, &start, err);
-	if (status == 0 && !start.holds && job->sensed == 0)
+	if (status == 0 && !s->judged) {
+		quantize_warn(job, "the search can judge no gate: no layer is left float to meet them");
+		goto out;
+	}
+	if (status == 0 && !start.holds && !can_change(job))
+		quantize_warn(
+		    job, "the gates fail on the search set, and no further layer may be left float (--max-float %g)",
+		    job->max_float);
+	else if (status == 0 && !start.holds && job->sensed == 0)
 		status = sense(s, s->set, false, err);
 	if (status == 0)
 		status =
 		    frcnn_quant_search(&job->plan, job->locked, job->max_float, &start, judge, s, &job->trail, err);
 	job->searched = status == 0;
+out:
 	free(start.images);
 	return status;
 }
@@ -187,13 +238,9 @@ static void give_up(struct quantize_job *job)
 	for (size_t i = 0; i < job->plan.nlayers && !job->quantize_all && !job->plan_path; i++) {
 		struct frcnn_quant_layer *layer = &job->plan.layers[i];
 
-		if (!layer->quantized || job->locked[i] || layer->output_snr >= LEAST_SNR)
+		if (!layer->quantized || job->locked[i] || layer->output_snr >= LEAST_SNR || !has_room(job, i))
 			continue;
 		layer->quantized = false;
-		if (frcnn_quant_plan_float_share(&job->plan) > job->max_float) {
-			layer->quantized = true;
-			continue;
-		}
 		layer->why = "signal to noise";
 		quantize_warn(job, "layer %s stays float: in int8 its signal to noise would be %.1f dB", layer->name,
 			      layer->output_snr);
@@ -212,7 +259,7 @@ int quantize_search(struct quantize_job *job, const struct frcnn_quantizer *quan
 		status = sense(&s, set->count > 0 ? set : &job->sets[QUANTIZE_CALIBRATION], false, err);
 	if (status < 0 || job->gates.count == 0)
 		return status;
-	if (set->count < FEWEST) {
+	if (!quantize_can_search(job)) {
 		quantize_warn(job, "the search set has only %zu image%s: no layer is left float to meet the gates",
 			      set->count, set->count == 1 ? "" : "s");
 		return 0;

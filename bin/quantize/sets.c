@@ -159,12 +159,15 @@ static int read_truth(struct quantize_job *job, struct frcnn_error *err)
 	return status;
 }
 
+bool quantize_is_agreement(const char *metric)
+{
+	return strcmp(metric, "found") == 0 || strcmp(metric, "shift") == 0;
+}
+
 bool quantize_needs_truth(const struct quantize_job *job)
 {
 	for (size_t i = 0; i < job->gates.count; i++) {
-		const char *metric = job->gates.items[i].metric;
-
-		if (strcmp(metric, "found") != 0 && strcmp(metric, "shift") != 0)
+		if (!quantize_is_agreement(job->gates.items[i].metric))
 			return true;
 	}
 	return false;
@@ -233,10 +236,39 @@ static int split(struct quantize_job *job, size_t count, size_t measured, struct
 	return status;
 }
 
+static const char *const gate_options[] = {
+    [FRCNN_GATE_MIN] = "--min", [FRCNN_GATE_MAX] = "--max", [FRCNN_GATE_MAX_DROP] = "--max-drop"};
+
+/* Whether there will be what the gates are on: a report on the same pictures and no detections has all the names. */
+static int check_gates(const struct quantize_job *job, struct frcnn_error *err)
+{
+	const struct quantize_set *set = &job->sets[QUANTIZE_REPORT];
+	const struct frcnn_detections none = {0};
+	struct frcnn_cost *cost = NULL;
+	struct frcnn_report *report = NULL;
+	struct frcnn_error why;
+	int status = job->gates.count > 0 ? quantize_new_cost(job, &cost, err) : 0;
+
+	for (size_t i = 0; i < set->count && cost && status == 0; i++)
+		status = frcnn_cost_add(cost, i, &none, &none, err);
+	if (cost && status == 0)
+		status = frcnn_cost_finish(cost, 0, 0, job->pool, &report, err);
+	for (size_t i = 0; i < job->gates.count && status == 0; i++) {
+		const struct frcnn_gate *gate = &job->gates.items[i];
+
+		if (frcnn_gate_check(report, gate, &why) < 0)
+			status = frcnn_fail(err, FRCNN_EINVAL, "%s %s: %s", gate_options[gate->kind], gate->metric,
+					    why.message);
+	}
+	frcnn_cost_free(cost);
+	return status;
+}
+
 static int check_sets(struct quantize_job *job, struct frcnn_error *err)
 {
 	const struct quantize_set *report = &job->sets[QUANTIZE_REPORT];
 	size_t known = 0;
+	int status;
 
 	if (job->sets[QUANTIZE_CALIBRATION].count == 0)
 		return frcnn_fail(err, FRCNN_EINVAL, "no image is left to calibrate with");
@@ -248,6 +280,9 @@ static int check_sets(struct quantize_job *job, struct frcnn_error *err)
 		return frcnn_fail(
 		    err, FRCNN_EINVAL,
 		    "the ground truth knows no image of the report set: there is nothing to judge gates on");
+	status = check_gates(job, err);
+	if (status < 0)
+		return status;
 	if (job->overlap > 0)
 		quantize_warn(job, "%zu image%s measured and so not used for anything else", job->overlap,
 			      job->overlap == 1 ? " is" : "s are");

@@ -149,10 +149,16 @@ static void show_plan(const struct quantize_job *job, struct frcnn_buffer *out)
 	const struct frcnn_quant_plan *plan = &job->plan;
 	struct frcnn_table table = {.columns = 3};
 	struct frcnn_buffer title = {0};
+	const struct frcnn_quant_layer *worst = NULL;
 	double total = 0;
 
-	for (size_t i = 0; i < plan->nlayers; i++)
-		total += (double)plan->layers[i].multiply_adds;
+	for (size_t i = 0; i < plan->nlayers; i++) {
+		const struct frcnn_quant_layer *layer = &plan->layers[i];
+
+		total += (double)layer->multiply_adds;
+		if (layer->quantized && (!worst || layer->output_snr < worst->output_snr))
+			worst = layer;
+	}
 	frcnn_table_put(&table, "float layer");
 	put_row(&table, "multiply-adds", "why");
 	for (size_t i = 0; i < plan->nlayers; i++) {
@@ -169,6 +175,11 @@ static void show_plan(const struct quantize_job *job, struct frcnn_buffer *out)
 	out->failed |= title.failed;
 	flush(&table, title.failed ? "" : title.data, job->format, out);
 	frcnn_buffer_free(&title);
+	if (!worst)
+		return;
+	frcnn_buffer_printf(out, "\nLeast signal to noise of an int8 layer's output: %.1f dB, of ", worst->output_snr);
+	(job->format == QUANTIZE_MARKDOWN ? frcnn_markdown_text : frcnn_buffer_puts)(out, worst->name);
+	frcnn_buffer_putc(out, '\n');
 }
 
 static void put_measured(struct frcnn_table *table, const char *format, double value)
@@ -229,7 +240,7 @@ static void show_search(const struct quantize_job *job, struct frcnn_buffer *out
 		frcnn_table_put(&table, step->kept ? "yes" : "no");
 	}
 	snprintf(title, sizeof title, "Search, on %zu images: the gates %s", job->sets[QUANTIZE_SEARCH].count,
-		 trail->holds ? "hold" : "fail");
+		 quantize_search_verdict(job, trail->holds));
 	flush(&table, title, job->format, out);
 }
 
@@ -371,8 +382,8 @@ static void json_layers(struct frcnn_json_writer *json, const struct quantize_jo
 		if (job->adaround)
 			put_number(json, "rounding_gain", layer->rounding_gain);
 		put_number(json, "input_snr", layer->input_snr);
+		put_number(json, "output_snr", layer->output_snr);
 		if (job->sensed > 0) {
-			put_number(json, "output_snr", layer->output_snr);
 			put_number(json, "found", layer->found);
 			put_number(json, "shift", layer->shift);
 		}

@@ -160,6 +160,18 @@ static int judge_drop(const struct frcnn_report *report, const struct frcnn_repo
 		   result->value > gate->bound ? "not significantly more than" : "at most", bound);
 }
 
+int frcnn_gate_check(const struct frcnn_report *report, const struct frcnn_gate *gate, struct frcnn_error *err)
+{
+	double value;
+	int status = 0;
+
+	for (size_t m = 0; m < report->nmodels && status == 0; m++)
+		status = look_up(&report->models[m], gate->metric, &value, err);
+	if (status == 0 && gate->kind == FRCNN_GATE_MAX_DROP && report->baseline)
+		status = look_up(report->baseline, gate->metric, &value, err);
+	return status;
+}
+
 int frcnn_gates_judge(struct frcnn_report *report, bool significant, struct frcnn_error *err)
 {
 	bool judged = report->status < 2;

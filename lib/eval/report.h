@@ -200,6 +200,9 @@ int frcnn_report_compare(const struct frcnn_report *report, const struct frcnn_e
 /* "AP=0.37" or "person:AP=0.5": the last '=' ends the name. */
 int frcnn_gate_parse(const char *text, enum frcnn_gate_kind kind, struct frcnn_gate *out, struct frcnn_error *err);
 void frcnn_gate_free(struct frcnn_gate *gate);
+/* Whether all models, and for a drop the baseline, have the gate's metric, whatever its value is; FRCNN_EINVAL says
+ * what there is none of. */
+int frcnn_gate_check(const struct frcnn_report *report, const struct frcnn_gate *gate, struct frcnn_error *err);
 /* Judges all gates for all models into report->results, and sets report->status (1: one failed; 2: trouble). With
  * status 2 already there none is judged. significant: a drop fails only when the lower end of its interval exceeds the
  * bound. */

@@ -2,8 +2,8 @@
  * What the inputs of layers look like, seen while a float32 detector runs. The
  * first pass finds ranges: of each channel exactly, of the tensor also by a
  * histogram over the leading bits of floats, which needs no range beforehand.
- * The second fills histograms of equal bins and sums. Values are taken in chunks,
- * each by one thread on its own; what is merged are integers, least and most.
+ * The second fills histograms of equal bins and sums, a third such histograms of other pictures. Values are taken in
+ * chunks, each by one thread on its own; what is merged are integers, least and most.
  */
 #include "quant/quant.h"
 
@@ -35,6 +35,8 @@ struct tensor {
 	double unit, square_unit;
 	uint32_t *shares; /* [channels][SHARES] */
 	struct frcnn_quant_histogram histogram;
+	/* third pass */
+	struct frcnn_quant_histogram others;
 };
 
 /* What one thread saw of one chunk. */
@@ -52,8 +54,8 @@ struct frcnn_calibration {
 	struct tensor *tensors;
 	size_t ntensors;
 	int *of_node[2]; /* the tensor that a node of the features' and of the head's graph makes, or -1 */
-	int pass;        /* 0, 1 */
-	uint64_t images[2];
+	int pass;        /* 0, 1, 2 */
+	uint64_t images[3];
 	struct glance *glances; /* one a thread */
 	int threads;
 	pthread_mutex_t merging;
@@ -333,16 +335,19 @@ static int64_t in_units(double sum, double unit)
 	return n > -0x1p62 && n < 0x1p62 ? (int64_t)n : 0;
 }
 
-static void merge_values(struct tensor *t, size_t rows, const struct glance *g)
+static void merge_bins(struct frcnn_quant_histogram *h, const struct glance *g)
 {
-	struct frcnn_quant_histogram *h = &t->histogram;
-
-	t->again += rows;
 	h->zeros += g->zeros;
 	for (int i = 0; i < FRCNN_QUANT_BINS; i++) {
 		h->count[i] += g->count[i];
 		h->weight[i] += g->weight[i];
 	}
+}
+
+static void merge_values(struct tensor *t, size_t rows, const struct glance *g)
+{
+	t->again += rows;
+	merge_bins(&t->histogram, g);
 	/* Wraps around rather than overflows, in unsigned. */
 	for (size_t k = 0; k < t->period; k++) {
 		t->sum[k] = (int64_t)((uint64_t)t->sum[k] + (uint64_t)in_units(g->sum[k], t->unit));
@@ -352,9 +357,17 @@ static void merge_values(struct tensor *t, size_t rows, const struct glance *g)
 		t->shares[k] = g->shares[k] > UINT32_MAX - t->shares[k] ? UINT32_MAX : t->shares[k] + g->shares[k];
 }
 
+static void merge_others(struct tensor *t, size_t rows, const struct glance *g)
+{
+	(void)rows;
+	merge_bins(&t->others, g);
+}
+
 static void look_at_chunk(void *context, size_t index, int worker)
 {
 	const struct look *look = context;
+	static void (*const merge[])(struct tensor *, size_t, const struct glance *) = {merge_range, merge_values,
+											merge_others};
 	struct frcnn_calibration *c = look->calibration;
 	struct glance *g = &c->glances[worker];
 	size_t from = index * look->chunk;
@@ -363,7 +376,7 @@ static void look_at_chunk(void *context, size_t index, int worker)
 
 	(c->pass ? look_at_values : look_at_range)(look->tensor, x, rows, g);
 	pthread_mutex_lock(&c->merging);
-	(c->pass ? merge_values : merge_range)(look->tensor, rows, g);
+	merge[c->pass](look->tensor, rows, g);
 	pthread_mutex_unlock(&c->merging);
 }
 
@@ -520,11 +533,15 @@ static double reach(const uint64_t *coarse, uint64_t freaks, double most)
 
 int frcnn_calibration_next(struct frcnn_calibration *c, struct frcnn_error *err)
 {
-	if (c->pass)
-		return frcnn_fail(err, FRCNN_EINVAL, "calibration has two passes");
-	if (!c->images[0])
+	if (c->pass == 2)
+		return frcnn_fail(err, FRCNN_EINVAL, "calibration has three passes");
+	if (!c->images[c->pass])
 		return frcnn_fail(err, FRCNN_EINVAL, "calibration saw no picture");
-	for (size_t i = 0; i < c->ntensors; i++) {
+	for (size_t i = 0; i < c->ntensors && c->pass == 1; i++) {
+		c->tensors[i].others.lo = c->tensors[i].histogram.lo;
+		c->tensors[i].others.hi = c->tensors[i].histogram.hi;
+	}
+	for (size_t i = 0; i < c->ntensors && c->pass == 0; i++) {
 		struct tensor *t = &c->tensors[i];
 		struct frcnn_quant_histogram *h = &t->histogram;
 		uint64_t freaks = t->rows * t->period / FREAKS;
@@ -540,8 +557,17 @@ int frcnn_calibration_next(struct frcnn_calibration *c, struct frcnn_error *err)
 		t->unit = ldexp(largest, -FRACTION);
 		t->square_unit = ldexp(largest * largest, -FRACTION);
 	}
-	c->pass = 1;
+	c->pass++;
 	return 0;
+}
+
+/* What codings of the tensor are measured by. */
+static const struct frcnn_quant_histogram *judge_of(const struct tensor *t)
+{
+	for (int i = 0; i < FRCNN_QUANT_BINS; i++)
+		if (t->others.count[i])
+			return &t->others;
+	return &t->histogram;
 }
 
 int frcnn_calibration_choose(const struct frcnn_calibration *c, enum frcnn_quant_observer observer,
@@ -566,11 +592,11 @@ int frcnn_calibration_choose(const struct frcnn_calibration *c, enum frcnn_quant
 		goto out;
 	}
 	for (size_t i = 0; i < c->ntensors; i++) {
-		const struct frcnn_quant_histogram *h = &c->tensors[i].histogram;
+		const struct frcnn_quant_histogram *judge = judge_of(&c->tensors[i]);
 		double signal, noise;
 
-		quant[i] = frcnn_quant_observe(h, observer, &chosen[i]);
-		noise = frcnn_quant_histogram_error(h, quant[i], &signal);
+		quant[i] = frcnn_quant_observe(&c->tensors[i].histogram, judge, observer, &chosen[i]);
+		noise = frcnn_quant_histogram_error(judge, quant[i], &signal);
 		snr[i] = frcnn_quant_decibel(signal, noise);
 	}
 	for (size_t l = 0; l < plan->nlayers; l++) {

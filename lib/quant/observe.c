@@ -173,16 +173,16 @@ static struct frcnn_quant least_divergence(const struct frcnn_quant_histogram *h
 	return chosen;
 }
 
-struct frcnn_quant frcnn_quant_observe(const struct frcnn_quant_histogram *h, enum frcnn_quant_observer observer,
-				       enum frcnn_quant_observer *chosen)
+struct frcnn_quant frcnn_quant_observe(const struct frcnn_quant_histogram *h, const struct frcnn_quant_histogram *judge,
+				       enum frcnn_quant_observer observer, enum frcnn_quant_observer *chosen)
 {
 	struct frcnn_quant best = {0};
 	double least = 0;
 
 	if (observer == FRCNN_OBSERVE_BEST) {
 		for (int i = FRCNN_OBSERVE_MINMAX; i <= FRCNN_OBSERVE_KL; i++) {
-			struct frcnn_quant quant = frcnn_quant_observe(h, (enum frcnn_quant_observer)i, NULL);
-			double error = frcnn_quant_histogram_error(h, quant, NULL);
+			struct frcnn_quant quant = frcnn_quant_observe(h, NULL, (enum frcnn_quant_observer)i, NULL);
+			double error = frcnn_quant_histogram_error(judge ? judge : h, quant, NULL);
 
 			if (i > FRCNN_OBSERVE_MINMAX && !(error < least))
 				continue;

@@ -7,7 +7,7 @@
  * of int8 layers is the backend's; the file's form is model/'s and graph/'s.
  *
  *   frcnn_quant_plan_new          which layers are int8
- *   frcnn_calibration_new/add/... two passes over the pictures through a float32 detector
+ *   frcnn_calibration_new/add/... two passes over the pictures through a float32 detector, and one over others
  *   frcnn_calibration_choose      scales of the layers' inputs, into the plan
  *   frcnn_quant_equalize          before that, a float model that bears it better
  *   frcnn_quantizer_new           weights of every layer, folded and quantized, once
@@ -81,9 +81,11 @@ void frcnn_quant_histogram_add(struct frcnn_quant_histogram *histogram, float va
 /* Squared error of the coding over the histogram by weight, and the signal's own sum of squares. */
 double frcnn_quant_histogram_error(const struct frcnn_quant_histogram *histogram, struct frcnn_quant quant,
 				   double *signal);
-/* The coding that an observer chooses; *chosen (may be NULL): itself, or the best's. */
+/* The coding that an observer chooses; *chosen (may be NULL): itself, or the best's. judge: over the same bins, what
+ * the best is told by (NULL: histogram); the rest do not look at it. */
 struct frcnn_quant frcnn_quant_observe(const struct frcnn_quant_histogram *histogram,
-				       enum frcnn_quant_observer observer, enum frcnn_quant_observer *chosen);
+				       const struct frcnn_quant_histogram *judge, enum frcnn_quant_observer observer,
+				       enum frcnn_quant_observer *chosen);
 
 /* ---- plans (plan.c) --------------------------------------------------------------------------------------------- */
 
@@ -148,13 +150,14 @@ void frcnn_calibration_free(struct frcnn_calibration *calibration);
 /* Ends the watch: the detector is not needed any more, nothing can be added, what was seen can be asked for. */
 void frcnn_calibration_end(struct frcnn_calibration *calibration);
 /* Runs the detector on a picture: in the first pass for ranges, in the second for histograms. Both are to be given the
- * same pictures, in any order. detections (may be NULL): what it found, to be freed by the caller. Activations that are
+ * same pictures, in any order; a third, if there is one, other pictures, by which frcnn_calibration_choose measures
+ * errors. detections (may be NULL): what it found, to be freed by the caller. Activations that are
  * not finite are FRCNN_EINVAL naming the layer. */
 int frcnn_calibration_add(struct frcnn_calibration *calibration, const struct frcnn_image *image,
 			  struct frcnn_detections *detections, struct frcnn_error *err);
-/* Ends the first pass. */
+/* Ends the first pass, or the second. */
 int frcnn_calibration_next(struct frcnn_calibration *calibration, struct frcnn_error *err);
-/* After both: scale and zero point of every layer's input, int8 or not, into the plan. */
+/* After them: scale and zero point of every layer's input, int8 or not, and input_snr into the plan. */
 int frcnn_calibration_choose(const struct frcnn_calibration *calibration, enum frcnn_quant_observer observer,
 			     struct frcnn_quant_plan *plan, struct frcnn_error *err);
 

@@ -37,6 +37,20 @@ has out '"kind":"dead-channels","name":"input of '
 runs 1 "$quantize" "$@" --min found=0.9999 --max-float 0 black
 has err 'gate failed: found is '
 has out '"float_share":0,'
+# Nothing may be left float: what each layer costs alone is of no use.
+has err 'the gates fail on the search set, and no further layer may be left float (--max-float 0)'
+lacks out '"sensed"'
+has out '"holds":false,"steps":[]'
+# The search has no ground truth where the report alone has: it says so, and judges what it can.
+sed 's/"categories":\[\],"annotations":\[\]/"categories":[{"id":1,"name":"part"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[9,9,50,50],"area":2500,"iscrowd":0}]/' \
+	measured.json >judged.json
+runs 0 "$quantize" "$@" --measure-gt judged.json --max-drop AP=1 alike
+has err 'warning: the search cannot judge AP: its images have no ground truth (--gt)'
+has err 'warning: the search can judge no gate: no layer is left float to meet them'
+lacks out '"search":{"found"'
+runs 0 "$quantize" "$@" --measure-gt judged.json --max-drop AP=1 --min found=0 alike -v
+has err 'gates hold, but for those that cannot be judged'
+has out '"holds":true'
 # One image.
 runs 0 "$quantize" "$@" alike/11.png
 has err 'warning: 1 picture for calibration: ranges may be too narrow'

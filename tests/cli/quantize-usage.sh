@@ -33,6 +33,7 @@ wrong 'no file given for the int8 model (-o FILE)' --model "$model" -o - x.jpg
 	wrong '--max: "shift=x": "x" is not a number' $all --max shift=x
 	wrong '--max-drop: "AP=-1": a drop is 0 or more' $all --max-drop AP=-1
 	wrong 'gates on other metrics than found and shift need ground truth (--gt or --measure-gt)' $all --max-drop AP=1
+	wrong '--max-drop found: the float model has none (give --min found=V, --max shift=V)' $all --max-drop found=1
 	wrong '--write-plan and -o name one file' $all --write-plan q.safetensors
 	wrong '--format: "csv" is none of text|json|markdown' $all --format csv
 }
@@ -57,6 +58,8 @@ refused() {
 	refused 'the model has no layer that "backbone.tail*" matches' $all --keep-float 'backbone.tail*' a.jpg
 	refused 'the plan leaves every layer float: there is nothing to do' $all --keep-float '*' a.jpg
 	refused 'nowhere/q.safetensors' --model "$model" -o nowhere/q.safetensors a.jpg
+	refused 'nowhere/plan' $all --write-plan nowhere/plan a.jpg
+	refused 'nowhere/page' $all --report nowhere/page a.jpg
 	refused 'not a regular file' --model "$model" -o /dev/null a.jpg
 	refused '-o a.jpg: that is the input a.jpg' --model "$model" -o a.jpg a.jpg
 	refused '--write-plan a.jpg: that is the input a.jpg' $all --write-plan a.jpg a.jpg
@@ -70,4 +73,16 @@ refused() {
 	refused 'plan: not one JSON object of layers and dtypes' $all --plan plan a.jpg
 	echo '{}' >plan
 	refused "-o plan: that is read by this run" --model "$model" -o plan --plan plan a.jpg
+	# Gates on what there is none of, before any picture is looked at.
+	cp "$data/tall.jpg" b.jpg
+	box='"category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0'
+	echo '{"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+		"categories": [{"id": 1, "name": "bolt"}], "annotations": [{"id": 1, "image_id": 1, '"$box"'},
+		{"id": 2, "image_id": 2, '"$box"'}]}' >gt.json
+	set -- $all --gt gt.json --image-root . --holdout 0.5
+	refused '--min foo: no metric "foo"' "$@" --min foo=0.1
+	lines err 1
+	refused '--max-drop nut:AP: no class "nut"' "$@" --max-drop nut:AP=0.1
+	refused '--max bolt:found: no metric "found"' "$@" --max bolt:found=0.1
+	runs 0 "$quantize" "$@" --max-drop bolt:AP=1
 }

@@ -15,7 +15,7 @@ has out '"sets":{"calibration":{"images":6,'
 has out '"search":{"images":0,'
 has out '"report":{"images":2,'
 has out '"written":true,"status":0'
-lacks out '"output_snr"'
+lacks out '"sensed"'
 lines err 0
 [ ! -e a.safetensors.part ] || fail "a.safetensors.part is left"
 runs 0 "$quantize" "$@" -o few.safetensors --format json --images 2 --holdout 0.5 --min found=0.1 photos
@@ -36,9 +36,9 @@ has h.json '"backbone.body.conv1":'
 echo old >h.safetensors
 runs 1 "$quantize" "$@" -o h.safetensors --max shift=-1 photos
 [ "$(cat h.safetensors)" = old ] || fail "the old file was touched"
-# One that cannot be judged: 2.
+# One on what there is none of: 2, at once.
 runs 2 "$quantize" "$@" -o i.safetensors --min nothing=1 --gt gt.json --image-root photos
-has err 'frcnn-quantize: gate: nothing: no metric "nothing"'
+has err 'frcnn-quantize: --min nothing: no metric "nothing"'
 absent i.safetensors
 # A picture that cannot be read is named, left out, and no gate is judged without it.
 echo no picture >bad.jpg

@@ -38,20 +38,41 @@ Test(quant, an_outlier_costs_minmax_its_accuracy_and_not_the_default)
 {
 	struct frcnn_quant_histogram *h = outlier();
 	enum frcnn_quant_observer chosen;
-	struct frcnn_quant minmax = frcnn_quant_observe(h, FRCNN_OBSERVE_MINMAX, NULL);
-	struct frcnn_quant best = frcnn_quant_observe(h, FRCNN_OBSERVE_BEST, &chosen);
+	struct frcnn_quant minmax = frcnn_quant_observe(h, NULL, FRCNN_OBSERVE_MINMAX, NULL);
+	struct frcnn_quant best = frcnn_quant_observe(h, NULL, FRCNN_OBSERVE_BEST, &chosen);
 
 	cr_assert_float_eq(minmax.scale, 50.0f / 255, 1e-3);
 	cr_assert_neq(chosen, FRCNN_OBSERVE_BEST);
 	cr_assert_leq(frcnn_quant_histogram_error(h, best, NULL), frcnn_quant_histogram_error(h, minmax, NULL));
 	for (int o = FRCNN_OBSERVE_MINMAX; o <= FRCNN_OBSERVE_KL; o++) {
-		struct frcnn_quant q = frcnn_quant_observe(h, (enum frcnn_quant_observer)o, NULL);
+		struct frcnn_quant q = frcnn_quant_observe(h, NULL, (enum frcnn_quant_observer)o, NULL);
 
 		cr_assert(q.scale > 0 && isfinite(q.scale) && q.zero >= 0 && q.zero <= 255);
 		cr_assert_leq(frcnn_quant_histogram_error(h, best, NULL),
 			      frcnn_quant_histogram_error(h, q, NULL) * 1.000001, "observer %d is better than the best",
 			      o);
 	}
+	free(h);
+}
+
+Test(quant, other_pictures_tell_which_observer_is_the_best)
+{
+	struct frcnn_quant_histogram *h = outlier(), *others = calloc(1, sizeof *others);
+	enum frcnn_quant_observer by_own, by_others;
+	struct frcnn_quant own = frcnn_quant_observe(h, NULL, FRCNN_OBSERVE_BEST, &by_own), best;
+
+	/* What was the odd one out among 10,000 is what others are like. */
+	others->hi = h->hi;
+	others->most = 50;
+	for (int i = 0; i < 1000; i++)
+		frcnn_quant_histogram_add(others, 40 + (float)i / 100, 1);
+	best = frcnn_quant_observe(h, others, FRCNN_OBSERVE_BEST, &by_others);
+	cr_assert_eq(by_others, FRCNN_OBSERVE_MINMAX);
+	cr_assert_neq(by_own, FRCNN_OBSERVE_MINMAX);
+	cr_assert_lt(frcnn_quant_histogram_error(others, best, NULL), frcnn_quant_histogram_error(others, own, NULL));
+	cr_assert_eq(frcnn_quant_observe(h, others, FRCNN_OBSERVE_MSE, NULL).scale,
+		     frcnn_quant_observe(h, NULL, FRCNN_OBSERVE_MSE, NULL).scale);
+	free(others);
 	free(h);
 }
 
