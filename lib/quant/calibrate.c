@@ -14,7 +14,8 @@
 #define FREAKS     100000     /* one of so many values at either end may lie outside of the histogram */
 #define CHUNK      (1u << 18) /* values, about */
 #define SHARES     32         /* coarse bins of each channel, over the histogram's range */
-#define MOST       (1 << 20)  /* energy of the channel that is read with the largest weights */
+#define MOST       (1 << 12)  /* energy of the channel that is read with the largest weights */
+#define MOST_EQUAL (1 << 14)  /* what values of a faint picture count, at the most */
 #define FRACTION   28         /* sums are in units of largest * 2^-28 */
 #define FEW_IMAGES 8
 #define SATURATED  0.05 /* of a channel's values */
@@ -257,6 +258,8 @@ struct look {
 	struct tensor *tensor;
 	const float *values;
 	size_t rows, chunk; /* rows of the whole, rows of a chunk */
+	uint64_t square;    /* sum of squares times energy, in units of the tensor's largest such * 2^-FRACTION */
+	uint64_t times;     /* what each value's error counts */
 };
 
 static void look_at_range(const struct tensor *t, const float *x, size_t rows, struct glance *g)
@@ -293,7 +296,35 @@ static void merge_range(struct tensor *t, size_t rows, const struct glance *g)
 	}
 }
 
-static void look_at_values(const struct tensor *t, const float *x, size_t rows, struct glance *g)
+/* Before the values of a picture are looked at: how strong they are, for the weight of struct frcnn_quant_histogram. */
+static void weigh_chunk(void *context, size_t index, int worker)
+{
+	struct look *look = context;
+	const struct tensor *t = look->tensor;
+	size_t from = index * look->chunk, channels = (size_t)t->channels;
+	size_t rows = look->rows - from < look->chunk ? look->rows - from : look->chunk;
+	const float *x = look->values + from * t->period, *end = x + rows * t->period;
+	double sum = 0, units;
+
+	(void)worker;
+	for (; x < end; x += channels) {
+		for (size_t k = 0; k < channels; k++)
+			sum += (double)t->energy[k] * x[k] * x[k];
+	}
+	units = t->square_unit > 0 ? sum / (MOST * t->square_unit) : 0;
+	pthread_mutex_lock(&look->calibration->merging);
+	look->square += units < 0x1p60 ? (uint64_t)units : 0;
+	pthread_mutex_unlock(&look->calibration->merging);
+}
+
+static uint64_t times_of(const struct look *look)
+{
+	double mean = ldexp((double)look->square, -FRACTION) / (double)(look->rows * look->tensor->period);
+
+	return mean * MOST_EQUAL > 1 ? (uint64_t)fmax(rint(1 / mean), 1) : MOST_EQUAL;
+}
+
+static void look_at_values(const struct tensor *t, const float *x, size_t rows, uint64_t times, struct glance *g)
 {
 	const struct frcnn_quant_histogram *h = &t->histogram;
 	double inverse = h->hi > h->lo ? FRCNN_QUANT_BINS / (h->hi - h->lo) : 0;
@@ -320,7 +351,7 @@ static void look_at_values(const struct tensor *t, const float *x, size_t rows, 
 			}
 			bin = frcnn_quant_bin(h->lo, inverse, x[k]);
 			g->count[bin]++;
-			g->weight[bin] += t->energy[channel];
+			g->weight[bin] += t->energy[channel] * times;
 			g->shares[channel * SHARES + (size_t)bin / (FRCNN_QUANT_BINS / SHARES)]++;
 		}
 	}
@@ -374,7 +405,10 @@ static void look_at_chunk(void *context, size_t index, int worker)
 	size_t rows = look->rows - from < look->chunk ? look->rows - from : look->chunk;
 	const float *x = look->values + from * look->tensor->period;
 
-	(c->pass ? look_at_values : look_at_range)(look->tensor, x, rows, g);
+	if (c->pass > 0)
+		look_at_values(look->tensor, x, rows, look->times, g);
+	else
+		look_at_range(look->tensor, x, rows, g);
 	pthread_mutex_lock(&c->merging);
 	merge[c->pass](look->tensor, rows, g);
 	pthread_mutex_unlock(&c->merging);
@@ -382,15 +416,21 @@ static void look_at_chunk(void *context, size_t index, int worker)
 
 static void see(struct frcnn_calibration *c, int tensor, const float *values, size_t count)
 {
+	struct frcnn_pool *pool = frcnn_detector_pool(c->detector);
 	struct look look = {.calibration = c, .values = values};
+	size_t chunks;
 
 	if (tensor < 0)
 		return;
 	look.tensor = &c->tensors[tensor];
 	look.rows = count / look.tensor->period;
 	look.chunk = look.tensor->period < CHUNK ? CHUNK / look.tensor->period : 1;
-	frcnn_pool_run(frcnn_detector_pool(c->detector), (look.rows + look.chunk - 1) / look.chunk, look_at_chunk,
-		       &look);
+	chunks = (look.rows + look.chunk - 1) / look.chunk;
+	if (c->pass > 0 && chunks > 0) {
+		frcnn_pool_run(pool, chunks, weigh_chunk, &look);
+		look.times = times_of(&look);
+	}
+	frcnn_pool_run(pool, chunks, look_at_chunk, &look);
 }
 
 static void see_features(void *context, int node, const float *values, size_t count)

@@ -61,7 +61,8 @@ int frcnn_quant_observer_parse(const char *name);
  * of 100,000 values at either end (these, rare as they are, count in the outermost bin: one freak value of a million
  * must not buy its range with the accuracy of all others). Values of exactly 0, which every coding keeps, are in zeros
  * alone. weight: as count, each value times the energy of the weights that read its channel, so that squared error in
- * it is expected squared error of the readers' outputs.
+ * it is expected squared error of the readers' outputs, and over the mean square of its picture, so that pictures count
+ * alike: one whose activations are ten times those of others would choose a range for itself.
  */
 struct frcnn_quant_histogram {
 	double lo, hi;      /* lo <= 0 <= hi */

@@ -267,3 +267,57 @@ Test(quant_search, outputs_alone_have_the_same_signal_to_noise)
 	frcnn_model_close(model);
 	frcnn_image_free(&image);
 }
+
+/* ---- calibration --------------------------------------------------------------------------- */
+
+/* Stripes about the mean that is subtracted. */
+static struct frcnn_image stripes(int strength)
+{
+	static const int mean[3] = {124, 116, 104};
+	struct frcnn_image image = {.width = 64, .height = 64};
+
+	image.rgb = malloc((size_t)(64 * 64 * 3));
+	cr_assert_not_null(image.rgb);
+	for (int i = 0; i < 64 * 64 * 3; i++)
+		image.rgb[i] = (uint8_t)(mean[i % 3] + (i / (64 * 3) % 8 < 4 ? strength : -strength));
+	return image;
+}
+
+Test(quant_search, pictures_count_alike_in_calibration)
+{
+	struct frcnn_image images[] = {stripes(5), stripes(100), stripes(5), stripes(5)};
+	struct frcnn_model_options own;
+	struct frcnn_model *model;
+	struct frcnn_detector_options options;
+	struct frcnn_detector *detector;
+	struct frcnn_calibration *calibration;
+	const struct frcnn_quant_histogram *h;
+	struct frcnn_error err;
+	double faint = 0, loud = 0;
+
+	frcnn_model_options_init(&own);
+	own.min_size = own.max_size = 64;
+	options_of(&options);
+	cr_assert_eq(frcnn_model_open("share/models/parts-r18.safetensors", &own, &model, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_detector_new(model, &options, &detector, &err), 0);
+	cr_assert_eq(frcnn_calibration_new(model, detector, &calibration, &err), 0);
+	for (int i = 0; i < 8; i++) {
+		if (i == 4)
+			cr_assert_eq(frcnn_calibration_next(calibration, &err), 0);
+		cr_assert_eq(frcnn_calibration_add(calibration, &images[i % 4], NULL, &err), 0, "%s", err.message);
+	}
+	cr_assert_str_eq(frcnn_calibration_tensor_name(calibration, 0), "input of backbone.body.conv1");
+	h = frcnn_calibration_histogram(calibration, 0);
+	for (int i = 0; i < FRCNN_QUANT_BINS; i++) {
+		double x = h->lo + (i + 0.5) * (h->hi - h->lo) / FRCNN_QUANT_BINS;
+
+		*(fabs(x) < 0.3 ? &faint : &loud) += (double)h->weight[i] * x * x;
+	}
+	/* Three faint pictures, one four hundred times as strong. */
+	cr_assert(faint > 2.5 * loud && faint < 3.5 * loud, "%g and %g", faint, loud);
+	frcnn_calibration_free(calibration);
+	frcnn_detector_free(detector);
+	frcnn_model_close(model);
+	for (int i = 0; i < 4; i++)
+		frcnn_image_free(&images[i]);
+}
