@@ -2,7 +2,8 @@
  * Cross-layer equalization: channels between two layers are given more even ranges, by factors that the first layer's
  * filters are divided by and the second layer's weights multiplied by. A ReLU lets a positive factor through; max
  * pooling, means and nearest upsampling do so too, and the gates of squeeze-excite, which read the channel with the
- * inverse factor and see nothing.
+ * inverse factor and see nothing. Between the two layers of the gates themselves nothing is changed: of one position
+ * there is too little to tell errors by, and what was expected to help them did not.
  */
 #include "quant/quant.h"
 
@@ -57,6 +58,8 @@ static bool carry(const struct frcnn_graph *graph, int params, bool *marked)
 			return false;
 		if (is_conv(node, params)) {
 			if (first || node->residual >= 0 || (node->act != FRCNN_RELU && node->act != FRCNN_LINEAR))
+				return false;
+			if (graph->nodes[node->input[0]].op == FRCNN_OP_GLOBAL_MEAN)
 				return false;
 			marked[i] = true;
 			continue;

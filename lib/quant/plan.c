@@ -28,7 +28,7 @@ static void name_second(struct frcnn_quant_layer *layer)
 	snprintf(layer->second, sizeof layer->second, "%.*s%s", keep, layer->name, "bbox_pred");
 }
 
-static void decide(struct frcnn_quant_layer *layer, bool stem, bool squeeze, bool all)
+static void decide(struct frcnn_quant_layer *layer, bool stem, bool all)
 {
 	layer->why = "";
 	if (stem)
@@ -37,8 +37,6 @@ static void decide(struct frcnn_quant_layer *layer, bool stem, bool squeeze, boo
 		layer->why = layer->head ? "box predictor" : "the RPN's 1x1s";
 	else if (layer->groups > 1)
 		layer->why = "depthwise";
-	else if (squeeze)
-		layer->why = "squeeze-excite";
 	layer->quantized = all || !layer->why[0];
 	if (layer->quantized)
 		layer->why = "";
@@ -84,7 +82,7 @@ static void add_layers(const struct frcnn_model *model, const struct frcnn_graph
 		snprintf(layer->name, sizeof layer->name, "%s", graph->params[node->params].name);
 		if (rows_of(&model->checkpoint, layer->name) < node->channels)
 			name_second(layer);
-		decide(layer, plan->nlayers == 1, !head && node->height * node->width == 1, all);
+		decide(layer, plan->nlayers == 1, all);
 	}
 }
 

@@ -126,8 +126,8 @@ struct frcnn_quant_plan {
 	int weight_bits; /* 8; 7: weights within -63 .. 63. Set it before frcnn_quantizer_new. */
 };
 
-/* Every layer int8 but the body's first convolution, the RPN's 1x1s, the box predictors, depthwise convolutions and
- * squeeze-excite (which reads means that hardly differ and computes next to nothing); all: every layer. frcnn-quantize
+/* Every layer int8 but the body's first convolution, the RPN's 1x1s, the box predictors and depthwise convolutions;
+ * all: every layer. frcnn-quantize
  * leaves float as well what has an output_snr below LEAST_SNR of bin/quantize/search.c. Change layers[i].quantized at
  * will, and why with it. Of an int8 model: FRCNN_EINVAL. */
 int frcnn_quant_plan_new(const struct frcnn_model *model, bool all, struct frcnn_quant_plan *out,
@@ -235,16 +235,15 @@ struct frcnn_equalization {
 /*
  * Cross-layer equalization (Nagel et al. 2019, Data-Free Quantization through Weight Equalization and Bias Correction,
  * section 4.1): a layer's filter is divided by a factor and what reads its channel multiplied by it, across ReLU, max
- * pooling and squeeze-excite, wherever nothing else reads the channel: no addition, no output of the graph, no hard
- * swish. Weights have a scale a filter, so the first layer loses nothing by it; what counts is the range of the input
- * between the two, which has but one scale, against the weights of the layers that read it. Factors are those of a
- * few families with the least expected error by the ranges and mean squares that calibration (both passes, over model)
- * has seen, where that is a tenth less than without. They are powers of two: the float model computes the same bits
- * as before, but where numbers fall below 1e-38.
- * before: a plan with inputs chosen and weights quantized by that calibration. after (may be NULL): the same for the
- * model that this function made without it. Then factors stay only between layers whose errors (input_snr and
- * weight_snr of those that read) became a tenth less in it.
- * out: the folded float model, in memory; see frcnn_quant_folded.
+ * pooling and squeeze-excite (not between its own two layers), wherever nothing else reads the channel: no addition, no
+ * output of the graph, no hard swish. Weights have a scale a filter, so the first layer loses nothing by it; what
+ * counts is the range of the input between the two, which has but one scale, against the weights of the layers that
+ * read it. Factors are those of a few families with the least expected error by the ranges and mean squares that
+ * calibration (both passes, over model) has seen, where that is a tenth less than without. They are powers of two: the
+ * float model computes the same bits as before, but where numbers fall below 1e-38. before: a plan with inputs chosen
+ * and weights quantized by that calibration. after (may be NULL): the same for the model that this function made
+ * without it. Then factors stay only between layers whose errors (input_snr and weight_snr of those that read) became a
+ * tenth less in it. out: the folded float model, in memory; see frcnn_quant_folded.
  */
 int frcnn_quant_equalize(const struct frcnn_model *model, const struct frcnn_calibration *calibration,
 			 const struct frcnn_quant_plan *before, const struct frcnn_quant_plan *after,
