@@ -23,6 +23,9 @@ static int take_entry(struct frcnn_quant_plan *plan, bool *settled, bool *locked
 	if (!quantized && (!dtype || strcmp(dtype, quantize_float) != 0))
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s: layer \"%s\" is neither \"%s\" nor \"%s\"", path,
 				  item->string, quantize_int8, quantize_float);
+	if (quantized && layer->never)
+		return frcnn_fail(err, FRCNN_EFORMAT, "%s: layer \"%s\" cannot be int8: its filters are too long", path,
+				  layer->name);
 	at = (size_t)(layer - plan->layers);
 	if (settled[at] && layer->quantized != quantized)
 		return frcnn_fail(err, FRCNN_EFORMAT,
@@ -130,6 +133,8 @@ int quantize_make_plan(struct quantize_job *job, struct frcnn_error *err)
 		job->locked = frcnn_calloc(job->plan.nlayers, sizeof *job->locked);
 		status = job->locked ? 0 : frcnn_fail_nomem(err);
 	}
+	for (size_t i = 0; i < job->plan.nlayers && status == 0; i++)
+		job->locked[i] = job->plan.layers[i].never;
 	if (status == 0 && job->plan_path)
 		status = read_plan(job, err);
 	for (size_t i = 0; i < job->keep_float.count && status == 0; i++)

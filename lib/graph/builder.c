@@ -95,7 +95,8 @@ static void shape_text(const int64_t *shape, int ndim, char *out, size_t size)
 
 	out[0] = '\0';
 	for (int i = 0; i < ndim && n < size; i++)
-		n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? "," : "", (long long)shape[i]);
+		n += (size_t)(shape[i] < 0 ? snprintf(out + n, size - n, "%sany", i ? "," : "")
+					   : snprintf(out + n, size - n, "%s%lld", i ? "," : "", (long long)shape[i]));
 }
 
 /* The tensor NAME.SUFFIX; a wanted dimension of -1 may be anything from 1 to 2^20. Marks it as used. */
@@ -220,6 +221,11 @@ static void fill_int8(struct frcnn_builder *b, const char *name, const struct fr
 	const struct frcnn_tensor *bias = take(b, name, "bias", &k, 1);
 
 	scales(b, scale, p->scale + at);
+	if (!b->status && weight->elements / k > FRCNN_INT8_WEIGHTS)
+		b->status =
+		    frcnn_fail(b->err, FRCNN_EFORMAT,
+			       "tensor %s has %lld weights a filter: sums of more than %d do not fit in 32 bits",
+			       weight->name, (long long)(weight->elements / k), FRCNN_INT8_WEIGHTS);
 	if (b->status)
 		return;
 	b->status = frcnn_tensor_to_float(bias, p->bias + at, b->err);

@@ -82,6 +82,9 @@ void frcnn_graphs_free(struct frcnn_graphs *graphs);
 /* Builds the graphs and drops them: does this file hold the model that it says it is, all weights finite? */
 int frcnn_model_check(const struct frcnn_model *model, struct frcnn_error *err);
 
+/* Weights of an int8 filter, at the most: bytes times weights, 255 * 127 each, then sum up in 32 bits. */
+#define FRCNN_INT8_WEIGHTS 66311
+
 /* ---- building (builder.c) ---------------------------------------------------------------------------------------- */
 
 /* The first failure sticks: later calls return -1 and do nothing, so that a builder checks once at its end. */

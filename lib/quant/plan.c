@@ -40,6 +40,11 @@ static void decide(struct frcnn_quant_layer *layer, bool stem, bool all)
 	layer->quantized = all || !layer->why[0];
 	if (layer->quantized)
 		layer->why = "";
+	layer->never = layer->parameters / layer->out_channels > FRCNN_INT8_WEIGHTS;
+	if (layer->never) {
+		layer->quantized = false;
+		layer->why = "filters too long for int8";
+	}
 }
 
 /* The layers of one graph, shaped, behind those that are there. runs: how often the graph runs for a picture. */

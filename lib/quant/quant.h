@@ -101,6 +101,7 @@ struct frcnn_quant_layer {
 	int64_t parameters;    /* weights */
 
 	bool quantized;
+	bool never;      /* int8: a filter has more than FRCNN_INT8_WEIGHTS weights */
 	const char *why; /* static text: why it is float, or "" */
 
 	/* By frcnn_calibration_choose. One entry a level for the RPN's 3x3s, else one. */
@@ -127,7 +128,7 @@ struct frcnn_quant_plan {
 };
 
 /* Every layer int8 but the body's first convolution, the RPN's 1x1s, the box predictors and depthwise convolutions;
- * all: every layer. frcnn-quantize
+ * all: every layer that can be. frcnn-quantize
  * leaves float as well what has an output_snr below LEAST_SNR of bin/quantize/search.c. Change layers[i].quantized at
  * will, and why with it. Of an int8 model: FRCNN_EINVAL. */
 int frcnn_quant_plan_new(const struct frcnn_model *model, bool all, struct frcnn_quant_plan *out,

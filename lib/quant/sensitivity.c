@@ -22,7 +22,7 @@ static int make_model(const struct frcnn_quantizer *quantizer, const struct frcn
 	int status = frcnn_quant_plan_copy(plan, &copy, err);
 
 	for (size_t i = 0; i < copy.nlayers; i++)
-		copy.layers[i].quantized = quantized;
+		copy.layers[i].quantized = quantized && !copy.layers[i].never;
 	if (!status)
 		status = frcnn_quantizer_model(quantizer, &copy, out, err);
 	frcnn_quant_plan_free(&copy);
