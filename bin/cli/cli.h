@@ -126,6 +126,9 @@ int frcnn_usage(const char *format, ...) FRCNN_PRINTF(1, 2);
 /* Whether colours may be used on this stream: a terminal, not TERM=dumb, NO_COLOR unset or empty. */
 bool frcnn_color(FILE *stream);
 
+/* Writes text to standard output now, before what is said on standard error later; frcnn_close_stdout tells of what was
+ * lost, and why. */
+void frcnn_print(const struct frcnn_buffer *text);
 /* Flushes and closes standard output; says so and returns FRCNN_EXIT_TROUBLE when anything written to it was lost. */
 int frcnn_close_stdout(void);
 

@@ -123,6 +123,17 @@ int frcnn_usage(const char *format, ...)
 	return FRCNN_EXIT_TROUBLE;
 }
 
+static int print_errno; /* why frcnn_print lost what it did */
+
+void frcnn_print(const struct frcnn_buffer *text)
+{
+	errno = 0;
+	if (text->size > 0 && fwrite(text->data, 1, text->size, stdout) == text->size && fflush(stdout) == 0)
+		return;
+	if (text->size > 0 && print_errno == 0)
+		print_errno = errno;
+}
+
 int frcnn_close_stdout(void)
 {
 	bool lost = ferror(stdout) != 0;
@@ -130,6 +141,6 @@ int frcnn_close_stdout(void)
 	errno = 0;
 	if (fclose(stdout) == 0 && !lost)
 		return FRCNN_EXIT_OK;
-	frcnn_report_errno("standard output", errno ? errno : EIO);
+	frcnn_report_errno("standard output", print_errno ? print_errno : errno ? errno : EIO);
 	return FRCNN_EXIT_TROUBLE;
 }

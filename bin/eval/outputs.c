@@ -62,8 +62,7 @@ int eval_write_outputs(const struct eval_job *job, struct frcnn_error *err)
 		if (job->output && strcmp(job->output, "-") != 0)
 			status = write_file(job->output, &text, err);
 		else
-			fwrite(text.data, 1, text.size, stdout);
-		fflush(stdout); /* before the lines on the gates; what is lost shows when it is closed */
+			frcnn_print(&text);
 	}
 	if (status == 0 && job->report_path) {
 		frcnn_buffer_clear(&text);

@@ -615,10 +615,8 @@ static int finish(struct quantize_job *job, int *end, struct frcnn_error *err)
 	}
 	if (status == 0)
 		status = quantize_show(job, *end, &text, err);
-	if (status == 0) {
-		fwrite(text.data, 1, text.size, stdout);
-		fflush(stdout); /* before the lines on the gates; what is lost shows when it is closed */
-	}
+	if (status == 0)
+		frcnn_print(&text);
 	frcnn_buffer_clear(&text);
 	if (status == 0 && job->report_path) {
 		status = quantize_page(job, *end, &text, err);

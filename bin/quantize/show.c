@@ -129,11 +129,16 @@ static void show_size(struct quantize_job *job, struct frcnn_buffer *out)
 
 void quantize_sum_up(const struct frcnn_quant_plan *plan, struct frcnn_buffer *out)
 {
-	size_t count = 0;
+	size_t count = 0, all = 0;
 
-	for (size_t i = 0; i < plan->nlayers; i++)
-		count += plan->layers[i].quantized;
-	frcnn_buffer_printf(out, "%zu of %zu int8, %.1f%% of the multiply-adds float", count, plan->nlayers,
+	/* As the file names them: a pair that runs as one is two. */
+	for (size_t i = 0; i < plan->nlayers; i++) {
+		size_t names = plan->layers[i].second[0] ? 2 : 1;
+
+		all += names;
+		count += plan->layers[i].quantized ? names : 0;
+	}
+	frcnn_buffer_printf(out, "%zu of %zu int8, %.1f%% of the multiply-adds float", count, all,
 			    100 * frcnn_quant_plan_float_share(plan));
 	if (plan->weight_bits != 8)
 		frcnn_buffer_printf(out, ", weights of %d bits", plan->weight_bits);

@@ -152,3 +152,11 @@ for id in -9223372036854775808 9223372036854775807; do
 	runs 0 "$eval" -q -g far.json far-dets.json
 	same out summary
 done
+
+# What is lost is said, and why.
+if [ -c /dev/full ]; then
+	status=0
+	"$eval" -g gt.json dets.json >/dev/full 2>err || status=$?
+	[ "$status" = 2 ] || fail "a full disk: status $status"
+	says err 'frcnn-eval: standard output: no space left on device'
+fi

@@ -85,4 +85,10 @@ refused() {
 	refused '--max-drop nut:AP: no class "nut"' "$@" --max-drop nut:AP=0.1
 	refused '--max bolt:found: no metric "found"' "$@" --max bolt:found=0.1
 	runs 0 "$quantize" "$@" --max-drop bolt:AP=1
+	if [ -c /dev/full ]; then
+		status=0
+		"$quantize" "$@" >/dev/full 2>err || status=$?
+		[ $status = 2 ] || fail "status $status"
+		has err 'frcnn-quantize: standard output: no space left on device'
+	fi
 }
