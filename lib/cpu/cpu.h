@@ -2,7 +2,9 @@
  * cpu - the backend that runs graphs on this machine's cores: NHWC
  * activations in one planned arena, weights packed for the kernels' tiles,
  * work split by shape alone, so that the bytes do not depend on the number of
- * threads. Arithmetic lives in kernels/, networks in graph/.
+ * threads. In which dtype each tensor lies between layers (float32, bf16, the
+ * bytes of an int8 layer) is settled in backend.c, choose_storage. Arithmetic
+ * lives in kernels/, networks in graph/.
  */
 #ifndef FRCNN_CPU_H
 #define FRCNN_CPU_H
@@ -52,8 +54,8 @@ void frcnn_conv_run(const struct frcnn_kernels *kernels, const struct frcnn_conv
 
 /* ---- 3 x 3 with stride 1 by Winograd's F(4x4, 3x3) (winograd.c) ---------------- */
 
-/* Whether it is the algorithm for this shape, and in int8 for these weights: sums must stay below 2^25. Heights and
- * widths do not matter. */
+/* Whether it is the algorithm for this shape, and in int8 for these weights: sums must stay below 2^25, which sums_fit
+ * proves of each filter. Heights and widths do not matter. */
 bool frcnn_winograd_fits(const struct frcnn_conv *conv);
 /* In float32, or of int8 weights in int16. */
 int frcnn_winograd_pack(const struct frcnn_kernels *kernels, const struct frcnn_conv *conv, struct frcnn_pool *pool,

@@ -217,7 +217,8 @@ int frcnn_propose_boxes(struct frcnn_pool *pool, const struct frcnn_rpn_level *l
 
 /* ---- RoI features (roi_align.c, roi_pool.c) -------------------------------------------------- */
 
-/* (height, width, channels), in float32 or in bytes: one of the two is NULL. */
+/* (height, width, channels), in float32 or in bytes: one of the two is NULL. A bin of bytes is what
+ * frcnn_weigh_reference of kernels/ says. */
 struct frcnn_feature {
 	const float *data;
 	int height, width;

@@ -153,7 +153,7 @@ struct frcnn_kernels_int8 {
 	void (*quantize)(void *out, const void *x, size_t n, enum frcnn_storage as,
 			 struct frcnn_quant quant); /* bytes */
 	/* Winograd's F(4x4, 3x3) in int16 (winograd_int8.inc): tiles over pairs, pixels in bytes, multiples of 16
-	 * channels. */
+	 * channels. Exact while |y| < 2^25: see frcnn_winograd_fits. */
 	void (*gemm_tile_pairs)(const struct frcnn_gemm_tile *tile);
 	void (*winograd_input)(const void *const pixel[36], size_t channels, int zero, int16_t *v, size_t stride);
 	void (*winograd_output)(const struct frcnn_winograd_output *block);
