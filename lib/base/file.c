@@ -97,11 +97,17 @@ void frcnn_file_close(struct frcnn_file *file)
 /* ---- output ---------------------------------------------------------------- */
 
 /* Opens the part and locks it. The writer before us may rename its part between our open and our lock: then what
- * we hold is a finished file, and must not be touched. So we look whether the name still leads to what is locked. */
-static int open_part(const char *part, struct frcnn_error *err)
+ * we hold is a finished file, and must not be touched. So we look whether the name still leads to what is locked.
+ * fresh: what a killed run left is taken away, as its mode would become the new file's. */
+static int open_part(const char *part, bool fresh, struct frcnn_error *err)
 {
 	for (;;) {
-		int fd = open(part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+		int fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		bool there = fd < 0 && errno == EEXIST;
+		if (there)
+			fd = open(part, (fresh ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (there && fd < 0 && errno == ENOENT)
+			continue;
 		if (fd < 0 && errno == ELOOP)
 			return frcnn_fail(err, FRCNN_EIO, "%s: not a regular file", part);
 		if (fd < 0)
@@ -117,8 +123,12 @@ static int open_part(const char *part, struct frcnn_error *err)
 				     ? frcnn_fail(err, FRCNN_EIO, "%s: another program is writing it", part)
 				     : frcnn_fail_errno(err, part, errno);
 		if (status == 0 && lstat(part, &named) == 0 && named.st_dev == ours.st_dev &&
-		    named.st_ino == ours.st_ino)
-			return fd;
+		    named.st_ino == ours.st_ino) {
+			if (!there || !fresh)
+				return fd;
+			if (unlink(part) < 0)
+				status = frcnn_fail_errno(err, part, errno);
+		}
 		close(fd);
 		if (status < 0)
 			return status;
@@ -193,7 +203,7 @@ static int open_output(const char *path, int64_t offset, struct frcnn_output *ou
 			goto out;
 		}
 		out->part = name.data;
-		fd = open_part(out->part, err);
+		fd = open_part(out->part, offset < 0, err);
 		if (fd < 0) {
 			status = fd;
 			goto out;

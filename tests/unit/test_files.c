@@ -178,6 +178,31 @@ Test(files, two_writers_do_not_mix)
 	frcnn_output_abort(&second);
 }
 
+Test(files, what_a_killed_run_left_does_not_lend_its_mode)
+{
+	struct frcnn_output out;
+	struct frcnn_error err;
+	struct stat st;
+	mode_t mask = umask(022);
+
+	write_file("out.part", "half");
+	cr_assert_eq(chmod("out.part", 0444), 0);
+	cr_assert_eq(frcnn_output_open("out", &out, &err), 0, "%s", err.message);
+	fputs("new", out.stream);
+	cr_assert_eq(frcnn_output_commit(&out, &err), 0);
+	cr_assert_eq(stat("out", &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0644);
+	/* A file that is replaced keeps its own. */
+	cr_assert_eq(chmod("out", 0600), 0);
+	write_file("out.part", "half");
+	cr_assert_eq(frcnn_output_open("out", &out, &err), 0, "%s", err.message);
+	cr_assert_eq(frcnn_output_commit(&out, &err), 0);
+	cr_assert_eq(stat("out", &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0600);
+	cr_assert_eq(frcnn_output_open("no/such/folder/out", &out, &err), FRCNN_EIO);
+	umask(mask);
+}
+
 Test(files, an_interrupted_output_goes_on)
 {
 	struct frcnn_output out;
