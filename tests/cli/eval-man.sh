@@ -29,7 +29,7 @@ share=$BUILD/../share
 [ -f "$share/models/parts-r18.safetensors" ] || skip "share/models is not there: examples not run"
 cp -r "$share/images" photos
 cp "$share/annotations/parts.json" instances.json
-"$detect" -j 2 photos -o dets.jsonl || fail "frcnn-detect"
+"$detect" -j 2 --min-size 240 photos -o dets.jsonl || fail "frcnn-detect"
 cp dets.jsonl int8.jsonl
 PATH=$BUILD/bin:$PATH
 sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$page" | sed -n 's/^\.Dl \$ //p' | sed 's/\\e/\\/g; s/\\&//g' >examples

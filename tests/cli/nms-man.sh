@@ -29,9 +29,9 @@ share=$BUILD/../share
 [ -f "$share/models/parts-r18.safetensors" ] || skip "share/models is not there: examples not run"
 cp -r "$share/images" photos
 cp "$share/annotations/parts.json" instances.json
-"$detect" -j 2 photos -o dets.jsonl || fail "frcnn-detect"
+"$detect" -j 2 --min-size 240 photos -o dets.jsonl || fail "frcnn-detect"
 cp dets.jsonl other.jsonl
-"$detect" -j 2 --gt instances.json --image-root photos --format coco -o results.json || fail "frcnn-detect --format coco"
+"$detect" -j 2 --min-size 240 --gt instances.json --image-root photos --format coco -o results.json || fail "frcnn-detect --format coco"
 PATH=$BUILD/bin:$PATH
 sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$page" | sed -n 's/^\.Dl \$ //p' | sed 's/\\e/\\/g; s/\\&//g' >examples
 [ "$(wc -l <examples)" -ge 4 ] || fail "too few examples"
