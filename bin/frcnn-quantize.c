@@ -270,6 +270,12 @@ static const struct frcnn_program program = {
     .gates = true,
 };
 
+/* Standard output is taken by what is told there. */
+static bool is_file_name(const char *path)
+{
+	return !path || (*path && strcmp(path, "-") != 0);
+}
+
 /* -1: go on; else the exit status after a usage error. */
 static int check_options(void)
 {
@@ -277,7 +283,7 @@ static int check_options(void)
 		return frcnn_usage("no model given (--model FILE)");
 	if (!job.output_path || !*job.output_path || strcmp(job.output_path, "-") == 0)
 		return frcnn_usage("no file given for the int8 model (-o FILE)");
-	if ((job.report_path && !*job.report_path) || (job.write_plan_path && !*job.write_plan_path))
+	if (!is_file_name(job.report_path) || !is_file_name(job.write_plan_path))
 		return frcnn_usage("--report and --write-plan need the name of a file");
 	if (job.anchors && (job.anchor_sizes || job.aspect_ratios))
 		return frcnn_usage("--anchors does not go with --anchor-sizes or --aspect-ratios");

@@ -74,7 +74,17 @@ static void watch_signals(bool on)
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
-/* One regular file, or one name where there is none yet. */
+/* The length of a name without what is added while a file is written. */
+static size_t stem_of(const char *name)
+{
+	size_t n = strlen(name);
+
+	while (n > 5 && memcmp(name + n - 5, ".part", 5) == 0)
+		n -= 5;
+	return n;
+}
+
+/* One file, or names that become one while they are written, whether there are files yet or not. */
 static bool is_same(const char *a, const char *b)
 {
 	const char *paths[2] = {a, b}, *names[2];
@@ -82,8 +92,6 @@ static bool is_same(const char *a, const char *b)
 
 	if (frcnn_output_touches(a, b, false) || frcnn_output_touches(b, a, false))
 		return true;
-	if (stat(a, &folders[0]) == 0)
-		return false;
 	for (int i = 0; i < 2; i++) {
 		const char *slash = strrchr(paths[i], '/');
 		char *folder = slash ? frcnn_strndup(paths[i], (size_t)(slash + 1 - paths[i])) : NULL;
@@ -94,8 +102,8 @@ static bool is_same(const char *a, const char *b)
 			return false; /* it will be refused when it is opened */
 		names[i] = slash ? slash + 1 : paths[i];
 	}
-	return strcmp(names[0], names[1]) == 0 && folders[0].st_dev == folders[1].st_dev &&
-	       folders[0].st_ino == folders[1].st_ino;
+	return stem_of(names[0]) == stem_of(names[1]) && memcmp(names[0], names[1], stem_of(names[0])) == 0 &&
+	       folders[0].st_dev == folders[1].st_dev && folders[0].st_ino == folders[1].st_ino;
 }
 
 /* What is written may replace any file but one that this run reads. */
@@ -144,13 +152,15 @@ static int check_outputs(const struct quantize_job *job, struct frcnn_error *err
 /* What cannot be written is found out before hours of work. */
 static int open_output(struct quantize_job *job, struct frcnn_error *err)
 {
+	struct stat info;
 	int status = check_outputs(job, err);
 
-	if (status == 0)
-		status = frcnn_output_open(job->output_path, &job->output, err);
-	if (status == 0 && !job->output.part)
+	/* A pipe would be waited for. */
+	if (status == 0 && stat(job->output_path, &info) == 0 && !S_ISREG(info.st_mode))
 		status = frcnn_fail(err, FRCNN_EINVAL, "-o %s: not a regular file, and what is written is opened again",
 				    job->output_path);
+	if (status == 0)
+		status = frcnn_output_open(job->output_path, &job->output, err);
 	if (status == 0)
 		status = watch(PART, job->output.part, "", err);
 	if (status == 0)

@@ -34,6 +34,8 @@ wrong 'no file given for the int8 model (-o FILE)' --model "$model" -o - x.jpg
 	wrong '--max-drop: "AP=-1": a drop is 0 or more' $all --max-drop AP=-1
 	wrong 'gates on other metrics than found and shift need ground truth (--gt or --measure-gt)' $all --max-drop AP=1
 	wrong '--max-drop found: the float model has none (give --min found=V, --max shift=V)' $all --max-drop found=1
+	wrong '--report and --write-plan need the name of a file' $all --write-plan -
+	wrong '--report and --write-plan need the name of a file' $all --report -
 	wrong '--write-plan and -o name one file' $all --write-plan q.safetensors
 	wrong '--format: "csv" is none of text|json|markdown' $all --format csv
 }
@@ -61,6 +63,17 @@ refused() {
 	refused 'nowhere/plan' $all --write-plan nowhere/plan a.jpg
 	refused 'nowhere/page' $all --report nowhere/page a.jpg
 	refused 'not a regular file' --model "$model" -o /dev/null a.jpg
+	mkfifo fifo
+	refused '-o fifo: not a regular file' --model "$model" -o fifo a.jpg
+	# Names that meet while they are written, whether OUT is there or not.
+	for part in q.safetensors.part ./q.safetensors.part q.safetensors.part.part; do
+		refused "--write-plan $part: that is what -o writes" $all --write-plan $part a.jpg
+		refused "--report $part: that is what -o writes" $all --report $part a.jpg
+	done
+	cp a.jpg old.safetensors
+	refused '--write-plan old.safetensors.part: that is what -o writes' --model "$model" -o old.safetensors \
+		--write-plan old.safetensors.part a.jpg
+	refused '--report same: that is what --write-plan writes' $all --report same --write-plan same.part a.jpg
 	refused '-o a.jpg: that is the input a.jpg' --model "$model" -o a.jpg a.jpg
 	refused '--write-plan a.jpg: that is the input a.jpg' $all --write-plan a.jpg a.jpg
 	echo '{"backbone.body.layer9": "int8"}' >plan
