@@ -202,13 +202,13 @@ def judge(name, mode, ours, peers):
 
 
 def quantized(architecture):
-    """Our int8 model; None when there is no program that makes it."""
+    """Our int8 model, not older than the program that makes it; None when there is none."""
     program = os.path.join(os.path.dirname(detect), "frcnn-quantize")
     path = os.path.join(cache, architecture + ".int8.safetensors")
-    if os.path.exists(path):
-        return path
     if not os.path.exists(program):
         return None
+    if os.path.exists(path) and os.path.getmtime(path) > os.path.getmtime(program):
+        return path
     folder = os.path.dirname(os.path.abspath(image))
     some = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".jpg")][:12]
     run = subprocess.run(
