@@ -100,8 +100,8 @@ void quantize_warn(struct quantize_job *job, const char *format, ...) FRCNN_PRIN
 
 /* ---- sets.c -------------------------------------------------------------------------------------------------- */
 
-/* Names, digests, ground truth, the three sets. Trouble with one picture is reported and counted. -1: go on; else an
- * exit status, all having been said. */
+/* Names, digests, ground truth, the three sets; whether there is what gates are on. Trouble with one picture is
+ * reported and counted. -1: go on; else an exit status, all having been said. */
 int quantize_make_sets(struct quantize_job *job, char **operands, int count);
 /* found and shift: the int8 model's agreement with the float model, which needs no ground truth. */
 bool quantize_is_agreement(const char *metric);

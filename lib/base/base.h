@@ -85,7 +85,8 @@ struct frcnn_file {
 int frcnn_file_open(const char *path, size_t max_size, struct frcnn_file *out, struct frcnn_error *err);
 void frcnn_file_close(struct frcnn_file *file);
 
-/* Atomic output: writes PATH.part (exclusively ours from then on) and renames it onto PATH in commit. A target
+/* Atomic output: writes PATH.part (exclusively ours from then on; what a killed run left there is replaced) and renames
+ * it onto PATH, whose mode it takes where there is one, in commit. A target
  * that exists and is not a regular file (/dev/null, a FIFO) is written directly. */
 struct frcnn_output {
 	FILE *stream;
