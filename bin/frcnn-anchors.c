@@ -437,7 +437,7 @@ static int write_all(struct frcnn_error *err)
 		if (job.output && strcmp(job.output, "-") != 0)
 			status = write_file(job.output, &text, err);
 		else
-			fwrite(text.data, 1, text.size, stdout);
+			frcnn_print(&text);
 	}
 	if (status == 0 && job.report_path) {
 		frcnn_buffer_clear(&text);

@@ -524,7 +524,7 @@ static int info_file(const char *path, bool first)
 	} else {
 		if (!first && !as_json)
 			putchar('\n');
-		fwrite(out.data, 1, out.size, stdout);
+		frcnn_print(&out);
 	}
 	frcnn_buffer_free(&out);
 	frcnn_model_close(model);

@@ -25,7 +25,7 @@ static int take_entry(struct frcnn_quant_plan *plan, bool *settled, bool *locked
 				  item->string, quantize_int8, quantize_float);
 	if (quantized && layer->never)
 		return frcnn_fail(err, FRCNN_EFORMAT, "%s: layer \"%s\" cannot be int8: its filters are too long", path,
-				  layer->name);
+				  item->string);
 	at = (size_t)(layer - plan->layers);
 	if (settled[at] && layer->quantized != quantized)
 		return frcnn_fail(err, FRCNN_EFORMAT,

@@ -89,17 +89,32 @@ bool frcnn_build_has(const struct frcnn_builder *b, const char *format, ...)
 	return frcnn_checkpoint_find(b->checkpoint, name) != NULL;
 }
 
-static void shape_text(const int64_t *shape, int ndim, char *out, size_t size)
+#define MOST_FILTERS (1 << 20)
+
+static bool dimension_fits(int64_t wanted, int64_t have)
+{
+	return wanted < 0 ? have > 0 && have <= MOST_FILTERS : have == wanted;
+}
+
+/* have: what is there instead (NULL: shape is that), which "any" would not tell from what is wanted. */
+static void shape_text(const int64_t *shape, int ndim, const struct frcnn_tensor *have, char *out, size_t size)
 {
 	size_t n = 0;
 
 	out[0] = '\0';
-	for (int i = 0; i < ndim && n < size; i++)
-		n += (size_t)(shape[i] < 0 ? snprintf(out + n, size - n, "%sany", i ? "," : "")
-					   : snprintf(out + n, size - n, "%s%lld", i ? "," : "", (long long)shape[i]));
+	for (int i = 0; i < ndim && n < size; i++) {
+		const char *comma = i ? "," : "";
+
+		if (shape[i] >= 0)
+			n += (size_t)snprintf(out + n, size - n, "%s%lld", comma, (long long)shape[i]);
+		else if (have && have->ndim == ndim && !dimension_fits(shape[i], have->shape[i]))
+			n += (size_t)snprintf(out + n, size - n, "%s1 to %d", comma, MOST_FILTERS);
+		else
+			n += (size_t)snprintf(out + n, size - n, "%sany", comma);
+	}
 }
 
-/* The tensor NAME.SUFFIX; a wanted dimension of -1 may be anything from 1 to 2^20. Marks it as used. */
+/* The tensor NAME.SUFFIX; a wanted dimension of -1 may be anything from 1 to MOST_FILTERS. Marks it as used. */
 static const struct frcnn_tensor *take(struct frcnn_builder *b, const char *name, const char *suffix,
 				       const int64_t *shape, int ndim)
 {
@@ -117,10 +132,10 @@ static const struct frcnn_tensor *take(struct frcnn_builder *b, const char *name
 	}
 	fits = t->ndim == ndim;
 	for (int i = 0; i < ndim && fits; i++)
-		fits = shape[i] < 0 ? t->shape[i] > 0 && t->shape[i] <= 1 << 20 : t->shape[i] == shape[i];
+		fits = dimension_fits(shape[i], t->shape[i]);
 	if (!fits) {
-		shape_text(shape, ndim, want, sizeof want);
-		shape_text(t->shape, t->ndim, have, sizeof have);
+		shape_text(shape, ndim, t, want, sizeof want);
+		shape_text(t->shape, t->ndim, NULL, have, sizeof have);
 		stick(b,
 		      frcnn_fail(b->err, FRCNN_EFORMAT, "tensor %s has shape [%s], expected [%s]", full, have, want));
 		return NULL;

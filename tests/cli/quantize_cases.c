@@ -3,13 +3,14 @@
  *
  *   quantize_cases picture black|noise|scene SEED OUT.png   160 x 120 pixels
  *   quantize_cases change invert|mirror IN OUT.png          of any picture
- *   quantize_cases model outlier|stubborn IN OUT            of a ResNet-18-FPN
+ *   quantize_cases model outlier|stubborn|wide IN OUT       of a ResNet-18-FPN
  *   quantize_cases xml FILE                                 ends 0 when the file is well-formed
  *
  * outlier: in each block of the body one channel between the two convolutions is 4096 times what it was, and what reads
  * it divides by that: the model computes the very same. stubborn: pairs of channels of the box head's first layer are
  * copies of a third, the one 1.375 times the other, and the second layer takes large multiples of both that cancel: in
- * float nothing happens, in int8 no scale suits.
+ * float nothing happens, in int8 no scale suits. wide: the pyramid gives every channel 170 times, and what reads it
+ * takes a 170th of each: with 8 channels the filters of fc6 are too long for sums in 32 bits.
  */
 #include "image/image.h"
 #include "model/model.h"
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 160, HEIGHT = 120, OUTLIER = 4096, PAIRS = 32 };
+enum { WIDTH = 160, HEIGHT = 120, OUTLIER = 4096, PAIRS = 32, COPIES = 170 };
 
 static uint64_t state;
 
@@ -251,6 +252,46 @@ static void make_stubborn(struct copy *copy)
 	free(channels);
 }
 
+/* COPIES of dimension d of a tensor, one behind the other, all values times factor. */
+static void repeat(struct copy *copy, const char *block, const char *part, int d, float factor)
+{
+	int64_t shape[FRCNN_MAX_DIMS], before = 1, run = 1;
+	const float *old = find(copy, block, part, shape);
+	char name[160];
+
+	snprintf(name, sizeof name, "%s.%s", block, part);
+	for (size_t i = 0; i < copy->count; i++) {
+		struct frcnn_named_tensor *t = &copy->tensors[i];
+		float *values, *to;
+
+		if (strcmp(t->name, name) != 0)
+			continue;
+		for (int k = 0; k < t->ndim; k++)
+			*(k < d ? &before : &run) *= shape[k];
+		to = values = must(malloc((size_t)(before * run) * COPIES * sizeof *values));
+		for (int64_t b = 0; b < before; b++) {
+			for (int64_t j = 0; j < run * COPIES; j++)
+				*to++ = factor * old[b * run + j % run];
+		}
+		free((void *)(uintptr_t)t->data);
+		t->data = values;
+		t->shape[d] *= COPIES;
+	}
+}
+
+static void make_wide(struct copy *copy)
+{
+	for (int level = 0; level < 4; level++) {
+		char name[64];
+
+		snprintf(name, sizeof name, "backbone.fpn.layer_blocks.%d.0", level);
+		repeat(copy, name, "weight", 0, 1);
+		repeat(copy, name, "bias", 0, 1);
+	}
+	repeat(copy, "rpn.head.conv.0.0", "weight", 1, 1.0F / COPIES);
+	repeat(copy, "roi_heads.box_head.fc6", "weight", 1, 1.0F / COPIES);
+}
+
 static void change_model(const char *kind, const char *from, const char *path)
 {
 	struct frcnn_model *model = NULL;
@@ -263,6 +304,8 @@ static void change_model(const char *kind, const char *from, const char *path)
 		add_outliers(&copy);
 	else if (strcmp(kind, "stubborn") == 0)
 		make_stubborn(&copy);
+	else if (strcmp(kind, "wide") == 0)
+		make_wide(&copy);
 	else
 		die("no such kind of model");
 	check(frcnn_safetensors_write_tensors(path, &model->description, copy.tensors, copy.count, NULL, &err), &err);

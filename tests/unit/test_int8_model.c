@@ -467,6 +467,38 @@ Test(int8_model, filters_are_not_too_long_for_their_sums)
 	cr_assert_gt((int64_t)(FRCNN_INT8_WEIGHTS + 1) * 255 * 127, INT32_MAX);
 }
 
+/* Where any number will do but not this one, the message says which will. */
+Test(int8_model, numbers_of_filters_have_bounds)
+{
+	static const int8_t weights[(1 << 20) + 1];
+	static const struct {
+		int64_t filters, inputs;
+		const char *text;
+	} cases[] = {{(1 << 20) + 1, 1, "tensor x.weight has shape [1048577,1], expected [1 to 1048576,1]"},
+		     {(1 << 20) + 1, 2, "tensor x.weight has shape [1048577,1], expected [1 to 1048576,2]"},
+		     {3, 2, "tensor x.weight has shape [3,1], expected [any,2]"}};
+
+	for (size_t i = 0; i < FRCNN_COUNT(cases); i++) {
+		int64_t k = cases[i].filters;
+		struct frcnn_tensor tensor = {"x.weight", FRCNN_I8, 2, {k, 1}, {1, 1}, (const uint8_t *)weights, k};
+		const struct frcnn_checkpoint checkpoint = {.tensors = &tensor, .ntensors = 1};
+		const struct frcnn_description description = {.folded = true};
+		struct frcnn_graph graph = {0};
+		struct frcnn_error err = {0};
+		bool used = false;
+		struct frcnn_builder b = {.graph = &graph,
+					  .checkpoint = &checkpoint,
+					  .description = &description,
+					  .used = &used,
+					  .err = &err};
+
+		frcnn_build_linear(&b, frcnn_build_input(&b, (int)cases[i].inputs), "x", 1);
+		cr_assert_eq(b.status, FRCNN_EFORMAT);
+		cr_assert_str_eq(err.message, cases[i].text);
+		frcnn_graph_free(&graph);
+	}
+}
+
 /* Each scale is in range, and their product is not. */
 Test(int8_model, scales_whose_product_is_infinite)
 {

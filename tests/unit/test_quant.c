@@ -117,3 +117,67 @@ Test(quant, filters_are_clipped_where_that_lowers_the_error)
 	for (int i = 0; i < 300; i++)
 		cr_assert_eq(q[i], 0);
 }
+
+/* ---- plans ------------------------------------------------------------------------------ */
+
+#define TINY "tests/golden/models/fasterrcnn_resnet18_fpn.safetensors"
+
+/* A model whose pyramid gives this many channels, most numbers of which are 0. */
+static void widen(struct frcnn_model *model, int64_t channels)
+{
+	static const float zeros[16 * 1360 * 49];
+	struct frcnn_checkpoint *c = &model->checkpoint;
+
+	for (size_t i = 0; i < c->ntensors; i++) {
+		struct frcnn_tensor *t = &c->tensors[i];
+		bool pyramid = strstr(t->name, "fpn.layer_blocks.") != NULL;
+
+		if (pyramid)
+			t->shape[0] = channels;
+		else if (!strcmp(t->name, "rpn.head.conv.0.0.weight"))
+			t->shape[1] = channels;
+		else if (!strcmp(t->name, "roi_heads.box_head.fc6.weight"))
+			t->shape[1] = channels * 49;
+		else
+			continue;
+		t->dtype = FRCNN_F32;
+		t->data = (const uint8_t *)zeros;
+		t->elements = 1;
+		for (int d = t->ndim - 1; d >= 0; d--) {
+			t->stride[d] = t->elements;
+			t->elements *= t->shape[d];
+		}
+		cr_assert_leq(t->elements, (int64_t)FRCNN_COUNT(zeros));
+	}
+}
+
+/* 1353 channels of 7 x 7 are 66,297 inputs, whose sums fit; of 1354 they are 66,346. */
+Test(quant, filters_too_long_for_their_sums_stay_float)
+{
+	for (int64_t channels = 1353; channels <= 1354; channels++) {
+		struct frcnn_model *model;
+		struct frcnn_error err;
+
+		cr_assert_eq(frcnn_model_open(TINY, NULL, &model, &err), 0, "%s", err.message);
+		widen(model, channels);
+		for (int all = 0; all <= 1; all++) {
+			const char *why = channels == 1354 ? "filters too long for int8" : "";
+			const struct frcnn_quant_layer *layer;
+			struct frcnn_quant_plan plan;
+
+			cr_assert_eq(frcnn_quant_plan_new(model, all, &plan, &err), 0, "%s", err.message);
+			layer = frcnn_quant_plan_find(&plan, "roi_heads.box_head.fc6");
+			cr_assert_not_null(layer);
+			cr_assert_eq(layer->parameters, layer->out_channels * channels * 49);
+			cr_assert_eq(layer->quantized, channels == 1353);
+			cr_assert_eq(layer->never, channels == 1354);
+			cr_assert_str_eq(layer->why, why);
+			for (size_t i = 0; i < plan.nlayers; i++) {
+				cr_assert_eq(plan.layers[i].never, &plan.layers[i] == layer && channels == 1354);
+				cr_assert(!all || plan.layers[i].quantized != plan.layers[i].never);
+			}
+			frcnn_quant_plan_free(&plan);
+		}
+		frcnn_model_close(model);
+	}
+}
