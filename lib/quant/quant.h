@@ -117,7 +117,7 @@ struct frcnn_quant_layer {
 	double rounding_gain; /* dB, of the output's error; 0: rounded to nearest */
 
 	/* By frcnn_sensitivity_tell (search.h): of this layer alone in int8. */
-	double output_snr;   /* dB */
+	double output_snr;   /* dB; NaN: never */
 	double found, shift; /* of the detections; -1: not measured, or nothing was there to find */
 };
 

@@ -1,6 +1,8 @@
 /* One layer at a time in int8, everything else float. */
 #include "quant/search.h"
 
+#include <math.h>
+
 /* Of a layer, over the pictures. */
 struct sums {
 	double signal, noise;
@@ -117,5 +119,9 @@ void frcnn_sensitivity_tell(const struct frcnn_sensitivity *s, struct frcnn_quan
 		layer->output_snr = frcnn_quant_decibel(s->layers[i].signal, s->layers[i].noise);
 		layer->found = frcnn_agreement_found(&s->layers[i].agreement);
 		layer->shift = frcnn_agreement_shift(&s->layers[i].agreement);
+		if (layer->never) { /* it was float again */
+			layer->output_snr = NAN;
+			layer->found = layer->shift = -1;
+		}
 	}
 }
