@@ -105,10 +105,7 @@ static int open_part(const char *part, bool fresh, struct frcnn_error *err)
 		int fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 		bool there = fd < 0 && errno == EEXIST;
 		if (there)
-			fd = open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		/* Taking it away needs no right to write it; first for writing all the same: NFS locks nothing else. */
-		if (there && fd < 0 && errno == EACCES && fresh)
-			fd = open(part, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+			fd = open(part, (fresh ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (there && fd < 0 && errno == ENOENT)
 			continue;
 		if (fd < 0 && errno == ELOOP)
